@@ -38,6 +38,8 @@ export interface MapCreateAttr {
   readonly map_extra?: bigint;
   readonly value_type_btf_obj_fd?: Fd;
   readonly map_token_fd?: Fd;
+  /** SHA-256 of the one program that may use the map. */
+  readonly excl_prog_hash?: Uint8Array;
 }
 
 /** Key or value bytes are laid out as the kernel wants them: a per-CPU value is one 8-byte aligned value for each possible CPU. */
@@ -45,6 +47,8 @@ export interface MapElemAttr {
   readonly map_fd: Fd;
   /** Absent for queues, stacks and bloom filters. */
   readonly key?: Uint8Array;
+  /** Of a lookup: the value that a bloom filter is asked for. */
+  readonly value?: Uint8Array;
   readonly flags?: bigint;
 }
 
@@ -108,7 +112,12 @@ export interface ProgLoadAttr {
   readonly attach_btf_obj_fd?: Fd;
   /** Fds that `map_idx` loads and kfunc calls index. */
   readonly fd_array?: readonly Fd[];
+  /** How many of them the program holds on to, used or not; 0 binds only those that an instruction indexes. */
+  readonly fd_array_cnt?: number;
   readonly prog_token_fd?: Fd;
+  /** PKCS#7 signature of the instructions, and the keyring that verifies it. */
+  readonly signature?: Uint8Array;
+  readonly keyring_id?: number;
 }
 
 export interface ProgLoadResult {
