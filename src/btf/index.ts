@@ -1,0 +1,54 @@
+/**
+ * BTF: the types of BPF objects and of kernels. Reading, writing, looking up, printing, and relocating (CO-RE).
+ * Pure: bytes in, data out.
+ */
+export { Btf, parseBtf } from './btf.ts';
+export {
+  type BtfExt,
+  type BtfExtSection,
+  CORE_RELO_KINDS,
+  type CoreRelo,
+  type CoreReloKind,
+  encodeBtfExt,
+  type FuncInfo,
+  type LineInfo,
+  parseBtfExt,
+} from './ext.ts';
+export {
+  BTF_KIND_BY_ID,
+  BTF_KINDS,
+  BTF_LINKAGES,
+  type BtfKind,
+  type BtfKindFact,
+  type BtfLinkage,
+  INT_BOOL,
+  INT_CHAR,
+  INT_SIGNED,
+} from './kinds.ts';
+export {
+  type BtfArray,
+  type BtfComposite,
+  type BtfDatasec,
+  type BtfDeclaredType,
+  type BtfDeclTag,
+  type BtfEnum,
+  type BtfEnum64,
+  type BtfFloat,
+  type BtfFunc,
+  type BtfFuncProto,
+  type BtfFwd,
+  type BtfInt,
+  type BtfMember,
+  type BtfParam,
+  type BtfPtr,
+  type BtfQualifier,
+  type BtfType,
+  type BtfTypedef,
+  type BtfTypeId,
+  type BtfTypeOf,
+  type BtfTypeTag,
+  type BtfVar,
+  type BtfVarInfo,
+  type BtfVoid,
+  VOID,
+} from './type.ts';
