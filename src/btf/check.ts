@@ -163,13 +163,28 @@ export function checkCycles(table: TypeTable, place: CheckPlace): void {
   for (const graph of ['value', 'spelling'] as const) findCycle(table, graph, place);
 }
 
+/** Far beyond what a compiler makes; it bounds the recursion of whatever walks types. Linux resolves up to 32. */
+const MAX_DEPTH = 256;
+
 function findCycle(table: TypeTable, graph: Graph, place: CheckPlace): void {
   const count = table.starts.length;
   const { firstId } = table;
   // 0 is not visited, 1 is on the path, 2 is done. The base's types are done: they can't refer to this table's.
   const state = new Uint8Array(count);
+  const depth = new Uint16Array(count);
   const path: number[] = [];
   const next: number[] = [];
+  const raiseDepth = (index: number, inner: number): void => {
+    depth[index] = Math.max(depth[index]!, depth[inner]! + 1);
+    if (depth[index]! > MAX_DEPTH) {
+      const id = table.firstId + index;
+      throw new InputError(
+        'btf-nesting',
+        `${place.name}: ${place.describe(id)} at offset ${place.origin + table.starts[index]! * 4} nests types more ` +
+          `than ${MAX_DEPTH} deep`,
+      );
+    }
+  };
   for (let root = 0; root < count; root++) {
     if (state[root] !== 0) continue;
     path.push(root);
@@ -182,11 +197,16 @@ function findCycle(table: TypeTable, graph: Graph, place: CheckPlace): void {
         state[index] = 2;
         path.pop();
         next.pop();
+        if (path.length > 0) raiseDepth(path[path.length - 1]!, index);
         continue;
       }
       next[next.length - 1] = n + 1;
       const target = edge(table, index, n) - firstId;
-      if (target < 0 || state[target] === 2) continue;
+      if (target < 0) continue;
+      if (state[target] === 2) {
+        raiseDepth(index, target);
+        continue;
+      }
       if (state[target] === 1) failCycle(table, graph, path.slice(path.indexOf(target)), place);
       state[target] = 1;
       path.push(target);

@@ -3,6 +3,7 @@
  * Pure: bytes in, data out.
  */
 export { Btf, parseBtf } from './btf.ts';
+export { BtfBuilder, type BtfBuilderOptions, encodeBtf } from './encode.ts';
 export {
   type BtfExt,
   type BtfExtSection,
@@ -25,6 +26,19 @@ export {
   INT_CHAR,
   INT_SIGNED,
 } from './kinds.ts';
+export {
+  alignOf,
+  type Field,
+  type FoundMember,
+  fieldAt,
+  findMember,
+  resolve,
+  resolveType,
+  sizeOf,
+  skipQualifiers,
+  trySizeOf,
+} from './size.ts';
+export { BtfStringBuilder, BtfStrings } from './strings.ts';
 export {
   type BtfArray,
   type BtfComposite,
