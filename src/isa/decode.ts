@@ -2,6 +2,9 @@
  * Bytes to instructions. What Linux's verifier takes as an instruction decodes, and `callx`, which compilers emit and
  * Linux does not take; everything else is a {@link Problem} that names the field that is wrong.
  *
+ * Linux looks neither at the offset of `exit` nor at the second immediate of a `func` load; so neither does this, and
+ * `encode` writes zero there. Every other instruction comes out of `encode` as it went into `decode`.
+ *
  * Checked: opcode, reserved fields, register numbers, the pairing of 64-bit immediate loads. Not checked, since it
  * depends on more than the instruction: jump targets, division by a zero immediate, shift amounts, writes to r10.
  */
@@ -12,6 +15,8 @@ import {
   ATOMIC,
   ATOMIC_OPS,
   CALL_SRC,
+  CLASS,
+  CLASS_MASK,
   ENDIAN_BITS,
   FETCH,
   FORMS,
@@ -103,7 +108,11 @@ export function decodeSlot(slot: Slot, next: Slot | undefined): Insn | SlotProbl
       field: 'code',
       value: slot.code,
       problem: `opcode ${hex(slot.code)} is no instruction`,
-      linux: `unknown opcode ${slot.code.toString(16).padStart(2, '0')}`,
+      // Linux looks at the mode of loads before it looks the opcode up.
+      linux:
+        (slot.code & CLASS_MASK) === CLASS.ldx
+          ? 'BPF_LDX uses reserved fields'
+          : `unknown opcode ${slot.code.toString(16).padStart(2, '0')}`,
     };
   }
   return interpret(form, slot, next);
@@ -224,7 +233,7 @@ function interpret(form: Form, slot: Slot, next: Slot | undefined): Insn | SlotP
       return problem ?? { kind: 'call', target: { kind: 'reg', reg: dst } };
     }
     case 'exit':
-      return nonzero(slot, 'BPF_EXIT', 'imm', 'src', 'dst', 'off') ?? { kind: 'exit' };
+      return nonzero(slot, 'BPF_EXIT', 'imm', 'src', 'dst') ?? { kind: 'exit' };
     case 'ldimm64':
       return ldimm64(slot, next);
     case 'ld_abs':
@@ -362,7 +371,7 @@ function ldimm64(slot: Slot, next: Slot | undefined): Insn | SlotProblem {
       linux: 'unrecognized bpf_ld_imm64 insn',
     };
   }
-  if (IMM64[kind].second === undefined && next.imm !== 0) {
+  if (IMM64[kind].second === undefined && !IMM64[kind].ignoresSecond && next.imm !== 0) {
     return badPair(
       'second.imm',
       next.imm,

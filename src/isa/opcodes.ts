@@ -171,17 +171,19 @@ export interface Imm64Fact {
   readonly linux: string;
   /** What the second slot's immediate is; `undefined` when it must be zero. */
   readonly second: 'value' | 'off' | 'btf_fd' | undefined;
+  /** Linux takes any second immediate and overwrites it. */
+  readonly ignoresSecond: boolean;
 }
 
 /** What a 64-bit immediate load loads. @see RFC 9669 §5.4 */
 export const IMM64 = {
-  value: { src: 0, linux: '3.18', second: 'value' },
-  map_fd: { src: 1, linux: '3.18', second: undefined },
-  map_value: { src: 2, linux: '5.2', second: 'off' },
-  btf_id: { src: 3, linux: '5.6', second: 'btf_fd' },
-  func: { src: 4, linux: '5.13', second: undefined },
-  map_idx: { src: 5, linux: '5.14', second: undefined },
-  map_idx_value: { src: 6, linux: '5.14', second: 'off' },
+  value: { src: 0, linux: '3.18', second: 'value', ignoresSecond: false },
+  map_fd: { src: 1, linux: '3.18', second: undefined, ignoresSecond: false },
+  map_value: { src: 2, linux: '5.2', second: 'off', ignoresSecond: false },
+  btf_id: { src: 3, linux: '5.6', second: 'btf_fd', ignoresSecond: false },
+  func: { src: 4, linux: '5.13', second: undefined, ignoresSecond: true },
+  map_idx: { src: 5, linux: '5.14', second: undefined, ignoresSecond: false },
+  map_idx_value: { src: 6, linux: '5.14', second: 'off', ignoresSecond: false },
 } as const satisfies Record<Imm64['kind'], Imm64Fact>;
 
 /** Values of the source register field of `call`. @see RFC 9669 §4.3.1 */
