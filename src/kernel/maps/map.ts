@@ -1,0 +1,226 @@
+/**
+ * What every map is. A program reaches it by address ({@link BpfMap.lookup} and its kin: 0 or a negative errno, as the
+ * helpers answer); user space by bytes (the `sys` methods, as bpf(2) answers).
+ *
+ * What bpf(2) checks before it asks the map (the file descriptor's mode, the presence of a key) is done in `syscall/`.
+ */
+import { Bug } from '../../base/error.ts';
+import { type Errno, errnoId } from '../../sys/errno.ts';
+import { MAP_CREATE_FLAGS, MAP_UPDATE_FLAGS } from '../../sys/flags.ts';
+import type { MapType } from '../../sys/map-types.ts';
+import { type Addr, type Mapping, NULL } from '../memory/index.ts';
+import type { Machine } from '../objects/machine.ts';
+import { KernelObject } from '../objects/object.ts';
+
+/** 0, or a negative errno. */
+export type Status = number;
+
+/** The status that says `name`. */
+export function errno(name: Errno): Status {
+  return -errnoId(name);
+}
+
+/** The properties of a map that don't change, checked. */
+export interface MapShape {
+  readonly type: MapType;
+  readonly name: string;
+  /** Bytes. */
+  readonly keySize: number;
+  /** Bytes; of one CPU's value for the per-CPU types. */
+  readonly valueSize: number;
+  readonly maxEntries: number;
+  /** Bits of `MAP_CREATE_FLAGS`. */
+  readonly flags: number;
+  readonly extra: bigint;
+  /** Byte offset of the `struct bpf_spin_lock` in the value, where BTF says that there is one. */
+  readonly spinLock?: number;
+}
+
+/** The answer of a lookup by bytes: the value or a negative errno. */
+export type SysValue = Uint8Array<ArrayBuffer> | Status;
+
+/** A key's and its value's place, as `bpf_for_each_map_elem` walks them. */
+export interface MapElement {
+  readonly key: Addr;
+  readonly value: Addr;
+}
+
+export interface BatchRead {
+  readonly status: Status;
+  readonly count: number;
+  readonly keys: Uint8Array<ArrayBuffer>;
+  readonly values: Uint8Array<ArrayBuffer>;
+  /** Where to go on; absent when the map is exhausted. */
+  readonly cursor?: Uint8Array<ArrayBuffer>;
+}
+
+/** Which batch commands a type has. Linux answers `ENOTSUPP` for the others. */
+export interface BatchSupport {
+  readonly lookup?: true;
+  readonly lookupAndDelete?: true;
+  readonly update?: true;
+  readonly delete?: true;
+}
+
+/** Bytes that `struct bpf_map` takes in memory. */
+const HEADER_SIZE = 64;
+
+export abstract class BpfMap extends KernelObject<'map'> {
+  readonly machine: Machine;
+  readonly shape: MapShape;
+  /** What a program's map pointer points to. */
+  readonly addr: Addr;
+  /** No more writes from user space. */
+  frozen = false;
+  /** A key's and a value's worth of memory, for calls by bytes. */
+  readonly #scratchKey: Addr;
+  readonly #scratchValue: Addr;
+
+  constructor(machine: Machine, shape: MapShape) {
+    super('map');
+    this.machine = machine;
+    this.shape = shape;
+    const { memory } = machine;
+    this.addr = memory.allocate(HEADER_SIZE, { kind: 'map', owner: this.label, access: 'none' });
+    const scratch: Mapping = { kind: 'kernel', owner: this.label, access: 'none' };
+    this.#scratchKey = memory.tryAllocate(shape.keySize, scratch);
+    this.#scratchValue = memory.tryAllocate(this.sysValueSize, scratch);
+  }
+
+  /** For messages: `map counters`. */
+  get label(): string {
+    return `map ${this.shape.name || `of type ${this.shape.type}`}`;
+  }
+
+  /** Bytes of a value as user space gives and takes it. */
+  get sysValueSize(): number {
+    return this.shape.valueSize;
+  }
+
+  /** What programs may do to the values, by the map's flags. */
+  protected get valueAccess(): Mapping['access'] {
+    if (this.shape.flags & MAP_CREATE_FLAGS.BPF_F_RDONLY_PROG) return 'r';
+    if (this.shape.flags & MAP_CREATE_FLAGS.BPF_F_WRONLY_PROG) return 'w';
+    return 'rw';
+  }
+
+  // Program side.
+
+  /** Address of the value, or `NULL`. For maps of maps, of the inner map. */
+  abstract lookup(key: Addr): Addr;
+
+  /** The value of a given CPU (`bpf_map_lookup_percpu_elem`), or `NULL`. */
+  lookupPercpu(_key: Addr, _cpu: number): Addr {
+    return NULL;
+  }
+
+  /** @param flags `MAP_UPDATE_FLAGS`; a 64-bit value too large for them must arrive as a number that is as large */
+  abstract update(key: Addr, value: Addr, flags: number): Status;
+  abstract delete(key: Addr): Status;
+
+  /** `bpf_map_push_elem`. */
+  push(_value: Addr, _flags: number): Status {
+    return errno('EINVAL');
+  }
+  /** `bpf_map_pop_elem`. */
+  pop(_value: Addr): Status {
+    return errno('EINVAL');
+  }
+  /** `bpf_map_peek_elem`. */
+  peek(_value: Addr): Status {
+    return errno('EINVAL');
+  }
+
+  /** Every element there is when it is reached. */
+  *elements(): Iterable<MapElement> {}
+
+  /** Address of a byte of the first value, for `BPF_PSEUDO_MAP_VALUE`; `NULL` where the type has none. */
+  directValue(_offset: number): Addr {
+    return NULL;
+  }
+
+  // User space.
+
+  /** What lookups by bytes answer in place of a value that is missing. */
+  sysLookup(key: Uint8Array, _flags: number): SysValue {
+    const value = this.lookup(this.keyIn(key));
+    return value === NULL ? errno('ENOENT') : this.readValue(value);
+  }
+
+  sysUpdate(key: Uint8Array, value: Uint8Array, flags: number): Status {
+    return this.update(this.keyIn(key), this.valueIn(value), flags);
+  }
+
+  sysDelete(key: Uint8Array): Status {
+    return this.delete(this.keyIn(key));
+  }
+
+  sysLookupAndDelete(_key: Uint8Array, _flags: number): SysValue {
+    return errno('ENOTSUPP');
+  }
+
+  /** The key after `key` (the first for `undefined`), or a negative errno: `ENOENT` after the last. */
+  abstract nextKey(key: Uint8Array | undefined): SysValue;
+
+  readonly batches: BatchSupport = {};
+
+  /** Reads up to `count` elements from `cursor` on. */
+  batchRead(_cursor: Uint8Array | undefined, _count: number, _remove: boolean, _flags: number): BatchRead {
+    throw new Bug(`${this.label}: no batches`);
+  }
+
+  /** The last user of the map (file descriptor or pin) is gone, programs may still hold it. */
+  releaseUser(): void {}
+
+  /** Gives back all memory. Nothing refers to the map any more. */
+  override destroy(): void {
+    const { memory } = this.machine;
+    memory.free(this.#scratchKey);
+    memory.free(this.#scratchValue);
+    memory.free(this.addr);
+  }
+
+  /** Puts a key where the program-side methods can read it, until the next call. */
+  protected keyIn(key: Uint8Array): Addr {
+    this.machine.memory.write(this.#scratchKey, key);
+    return this.#scratchKey;
+  }
+
+  protected valueIn(value: Uint8Array): Addr {
+    this.machine.memory.write(this.#scratchValue, value);
+    return this.#scratchValue;
+  }
+
+  /** A value's copy for user space: a spin lock in it shows as zeros. */
+  protected readValue(value: Addr): Uint8Array<ArrayBuffer> {
+    const copy = this.machine.memory.read(value, this.shape.valueSize);
+    this.maskSpecial(copy);
+    return copy;
+  }
+
+  protected maskSpecial(value: Uint8Array): void {
+    const { spinLock } = this.shape;
+    if (spinLock !== undefined) value.fill(0, spinLock, spinLock + 4);
+  }
+
+  /** Copies a value into its place in the map; the spin lock there stays as it is. */
+  protected storeValue(to: Addr, from: Addr): void {
+    const { memory } = this.machine;
+    const { spinLock, valueSize } = this.shape;
+    const lock = spinLock === undefined ? 0 : memory.readU32(to + spinLock);
+    memory.copy(to, from, valueSize);
+    if (spinLock !== undefined) memory.writeU32(to + spinLock, lock);
+  }
+
+  /** `EINVAL` for flags that an update of this map doesn't know. */
+  protected checkUpdateFlags(flags: number): Status {
+    const { BPF_F_LOCK, BPF_EXIST } = MAP_UPDATE_FLAGS;
+    if (flags > (BPF_F_LOCK | BPF_EXIST) || (flags & ~BPF_F_LOCK) > BPF_EXIST) return errno('EINVAL');
+    if (flags & BPF_F_LOCK && this.shape.spinLock === undefined) return errno('EINVAL');
+    return 0;
+  }
+}
+
+export function roundUp8(size: number): number {
+  return Math.ceil(size / 8) * 8;
+}
