@@ -44,7 +44,7 @@ export class Btf {
   /** The records of this BTF in the host's byte order, without the base's. */
   readonly table: TypeTable;
   readonly #cache: (BtfType | undefined)[] = [];
-  #names: NameIndex | undefined;
+  readonly #names: { whole?: NameIndex; essential?: NameIndex } = {};
   #pointerSize: number | undefined;
 
   constructor(bytes: Uint8Array, name: string, base?: Btf, origin = 0) {
@@ -149,9 +149,13 @@ export class Btf {
   }
 
   /** The index of this BTF's own names, without the base's; made on first use. */
-  nameIndex(): NameIndex {
-    this.#names ??= new NameIndex(this.table, this.strings, 'whole');
-    return this.#names;
+  nameIndex(mode: 'whole' | 'essential' = 'whole'): NameIndex {
+    let index = this.#names[mode];
+    if (!index) {
+      index = new NameIndex(this.table, this.strings, mode);
+      this.#names[mode] = index;
+    }
+    return index;
   }
 
   /** Bytes of a pointer on the machine that the types are of, by the size of `long`; 8 where that is not declared. */

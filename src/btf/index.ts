@@ -3,6 +3,21 @@
  * Pure: bytes in, data out.
  */
 export { Btf, parseBtf } from './btf.ts';
+export {
+  type CoreAccess,
+  type CoreAnswer,
+  type CoreFailure,
+  CoreRelocator,
+  type CoreResult,
+  relocateValue,
+} from './core.ts';
+export {
+  CORE_RELO_SUBJECT,
+  type CoreSpec,
+  type CoreStep,
+  formatCoreSpec,
+  parseCoreSpec,
+} from './core-spec.ts';
 export { BtfBuilder, type BtfBuilderOptions, encodeBtf } from './encode.ts';
 export {
   type BtfExt,
@@ -26,6 +41,7 @@ export {
   INT_CHAR,
   INT_SIGNED,
 } from './kinds.ts';
+export { essentialName } from './name-index.ts';
 export {
   alignOf,
   type Field,
