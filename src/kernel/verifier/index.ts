@@ -1,0 +1,19 @@
+export {
+  ALL_CAPABILITIES,
+  type Capabilities,
+  type FdFacts,
+  type MapFacts,
+  NO_CAPABILITIES,
+  type VerifyEnvironment,
+} from './environment.ts';
+export type {
+  InfoRecords,
+  InsnProof,
+  PointerKind,
+  ProgramInput,
+  SourceLine,
+  Subprogram,
+  VerifiedProgram,
+} from './program.ts';
+export { REJECT_CODES, type RejectCategory, type RejectCode, type Rejection } from './rejection.ts';
+export { isGplCompatible, isRejection, verify } from './verify.ts';

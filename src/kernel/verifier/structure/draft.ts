@@ -1,0 +1,66 @@
+import { decode, type Insn, type Problem, readSlot, type Slot, slotCount } from '../../../isa/index.ts';
+import type { MapFacts, VerifyEnvironment } from '../environment.ts';
+import type { ProgramInput, SourceLine } from '../program.ts';
+
+/** A subprogram while its facts are being gathered. */
+export interface DraftSubprogram {
+  readonly start: number;
+  end: number;
+  name?: string;
+  hasTailCall: boolean;
+  hasLdAbs: boolean;
+  tailCallReachable: boolean;
+  stackDepth: number;
+}
+
+/** A program on its way through the passes. Each pass reads what those before it filled in. */
+export interface Draft {
+  readonly input: ProgramInput;
+  readonly environment: VerifyEnvironment;
+  readonly count: number;
+  readonly slots: readonly Slot[];
+  readonly insns: readonly (Insn | undefined)[];
+  /** What is wrong with a slot by itself. Linux finds some of it before and some of it during exploration. */
+  readonly problems: ReadonlyMap<number, Problem>;
+  subprograms: DraftSubprogram[];
+  readonly maps: MapFacts[];
+  readonly mapRefs: Map<number, number>;
+  readonly lines: Map<number, SourceLine>;
+  processed: number;
+}
+
+export function draft(input: ProgramInput, environment: VerifyEnvironment): Draft {
+  const { insns, problems } = decode(input.insns);
+  const count = slotCount(input.insns);
+  return {
+    input,
+    environment,
+    count,
+    slots: Array.from({ length: count }, (_, idx) => readSlot(input.insns, idx)),
+    insns,
+    problems: new Map(problems.map((problem) => [problem.idx, problem])),
+    subprograms: [],
+    maps: [],
+    mapRefs: new Map(),
+    lines: new Map(),
+    processed: 0,
+  };
+}
+
+/** Slots are numbered; the subprogram that holds slot `idx`. */
+export function subprogramAt(draft: Draft, idx: number): number {
+  let low = 0;
+  let high = draft.subprograms.length - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (draft.subprograms[middle]!.start <= idx) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
+/** The index of the subprogram that starts at slot `start`, or -1. */
+export function subprogramStarting(draft: Draft, start: number): number {
+  const index = subprogramAt(draft, start);
+  return draft.subprograms[index]?.start === start ? index : -1;
+}

@@ -1,0 +1,215 @@
+/** Checks the records that tie instructions to BTF: which function starts where, which line each one came from. */
+import type { Btf, BtfTypeId } from '../../../btf/index.ts';
+import type { InfoRecords } from '../program.ts';
+import type { RejectCode, Verdict } from '../rejection.ts';
+import type { Draft } from './draft.ts';
+
+/** Bytes of the members that are known. @see include/uapi/linux/bpf.h, struct bpf_func_info, bpf_line_info */
+const FUNC_INFO_SIZE = 8;
+const LINE_INFO_SIZE = 16;
+const MAX_REC_SIZE = 252;
+
+function refuse(code: RejectCode, insn: number, problem: string, reason: string, e2big = false): Verdict {
+  return { code, insn, problem, reason, ...(e2big && { errno: 'E2BIG' as const }) };
+}
+
+function recordCount({ bytes, recSize }: InfoRecords): number {
+  return recSize === 0 ? 0 : Math.floor(bytes.length / recSize);
+}
+
+/** A record may be longer than what is known of it only when the rest is zero. */
+function hasTail({ bytes, recSize }: InfoRecords, at: number, known: number): boolean {
+  return bytes.subarray(at + known, at + recSize).some((byte) => byte !== 0);
+}
+
+export function checkFuncInfo(draft: Draft): Verdict {
+  const { funcInfo, btf } = draft.input;
+  const count = funcInfo ? recordCount(funcInfo) : 0;
+  if (!funcInfo || !btf || count === 0) return checkWithoutFuncInfo(draft);
+  if (funcInfo.recSize < FUNC_INFO_SIZE || funcInfo.recSize > MAX_REC_SIZE || funcInfo.recSize % 4 !== 0) {
+    return refuse(
+      'bad-func-info',
+      0,
+      `invalid func info rec size ${funcInfo.recSize}`,
+      `a record has ${FUNC_INFO_SIZE} to ${MAX_REC_SIZE} bytes, a multiple of 4`,
+    );
+  }
+  const view = new DataView(funcInfo.bytes.buffer, funcInfo.bytes.byteOffset, funcInfo.bytes.length);
+  const records: { insn: number; type: BtfTypeId }[] = [];
+  for (let i = 0; i < count; i++) {
+    const at = i * funcInfo.recSize;
+    if (hasTail(funcInfo, at, FUNC_INFO_SIZE)) {
+      return refuse(
+        'bad-func-info',
+        0,
+        'nonzero tailing record in func info',
+        `record ${i} has an unknown part`,
+        true,
+      );
+    }
+    const insn = view.getUint32(at, true);
+    const type = view.getUint32(at + 4, true);
+    const before = records.at(-1)?.insn;
+    if (before === undefined ? insn !== 0 : insn <= before) {
+      return refuse(
+        'bad-func-info',
+        insn,
+        before === undefined
+          ? `nonzero insn_off ${insn} for the first func info record`
+          : `same or smaller insn offset (${insn}) than previous func info record (${before})`,
+        'records are ordered by instruction, from 0 on',
+      );
+    }
+    if (type <= 0 || type >= btf.length || btf.kind(type as BtfTypeId) !== 'func') {
+      return refuse('bad-func-info', insn, `invalid type id ${type} in func info`, 'the type must be a FUNC');
+    }
+    records.push({ insn, type: type as BtfTypeId });
+  }
+  return matchSubprograms(draft, btf, records);
+}
+
+function matchSubprograms(
+  draft: Draft,
+  btf: Btf,
+  records: readonly { insn: number; type: BtfTypeId }[],
+): Verdict {
+  const { subprograms } = draft;
+  if (records.length !== subprograms.length) {
+    return refuse(
+      'bad-func-info',
+      0,
+      `number of funcs in func_info doesn't match number of subprogs`,
+      `there are ${records.length} records and ${subprograms.length} functions`,
+    );
+  }
+  for (const [i, { insn, type }] of records.entries()) {
+    const sub = subprograms[i]!;
+    if (insn !== sub.start) {
+      return refuse(
+        'bad-func-info',
+        insn,
+        "func_info BTF section doesn't match subprog layout in BPF program",
+        `function ${i} starts at instruction ${sub.start}, and its record says ${insn}`,
+      );
+    }
+    const func = btf.typeOf(type, 'func');
+    sub.name = func.name;
+    if (i === 0 || returnsInt(btf, func.type)) continue;
+    const what = sub.hasLdAbs ? 'LD_ABS' : sub.hasTailCall ? 'tail_call' : undefined;
+    if (what === undefined) continue;
+    return refuse(
+      'bad-func-info',
+      insn,
+      `${what} is only allowed in functions that return 'int'.`,
+      `${sub.name} can be left in its middle, so its caller must be able to use what it returns`,
+    );
+  }
+  return undefined;
+}
+
+function returnsInt(btf: Btf, proto: BtfTypeId): boolean {
+  let type = btf.type(btf.typeOf(proto, 'func_proto').returns);
+  while (
+    type.kind === 'typedef' ||
+    type.kind === 'const' ||
+    type.kind === 'volatile' ||
+    type.kind === 'restrict'
+  ) {
+    type = btf.type(type.type);
+  }
+  return (type.kind === 'int' && type.size === 4) || type.kind === 'enum';
+}
+
+function checkWithoutFuncInfo({ subprograms }: Draft): Verdict {
+  for (const sub of subprograms.slice(1)) {
+    const what = sub.hasLdAbs ? 'LD_ABS' : sub.hasTailCall ? 'tail_call' : undefined;
+    if (what === undefined) continue;
+    return refuse(
+      'bad-func-info',
+      sub.start,
+      `${what} is not allowed in subprogs without BTF`,
+      'the function can be left in its middle, and only BTF says what it returns',
+    );
+  }
+  return undefined;
+}
+
+export function checkLineInfo(draft: Draft): Verdict {
+  const { lineInfo, btf } = draft.input;
+  const count = lineInfo ? recordCount(lineInfo) : 0;
+  if (!lineInfo || !btf || count === 0) return undefined;
+  const { recSize, bytes } = lineInfo;
+  if (recSize < LINE_INFO_SIZE || recSize > MAX_REC_SIZE || recSize % 4 !== 0) {
+    return refuse(
+      'bad-line-info',
+      0,
+      `invalid line info rec size ${recSize}`,
+      `a record has ${LINE_INFO_SIZE} to ${MAX_REC_SIZE} bytes, a multiple of 4`,
+    );
+  }
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  let before = -1;
+  let sub = 0;
+  for (let i = 0; i < count; i++) {
+    const at = i * recSize;
+    if (hasTail(lineInfo, at, LINE_INFO_SIZE)) {
+      return refuse(
+        'bad-line-info',
+        0,
+        'nonzero tailing record in line_info',
+        `record ${i} has an unknown part`,
+        true,
+      );
+    }
+    const insn = view.getUint32(at, true);
+    if (insn <= before || insn >= draft.count) {
+      return refuse(
+        'bad-line-info',
+        Math.min(insn, draft.count - 1),
+        `Invalid line_info[${i}].insn_off:${insn} (prev_offset:${Math.max(before, 0)} prog->len:${draft.count})`,
+        'records are ordered by instruction and stay inside the program',
+      );
+    }
+    if (draft.slots[insn]!.code === 0) {
+      return refuse(
+        'bad-line-info',
+        insn,
+        `Invalid insn code at line_info[${i}].insn_off`,
+        'it is the second slot of a 64-bit load',
+      );
+    }
+    const fileOffset = view.getUint32(at + 4, true);
+    const textOffset = view.getUint32(at + 8, true);
+    if (fileOffset >= btf.strings.end || textOffset >= btf.strings.end) {
+      return refuse(
+        'bad-line-info',
+        insn,
+        `Invalid line_info[${i}].line_off or .file_name_off`,
+        `the BTF's strings end at ${btf.strings.end}`,
+      );
+    }
+    const place = view.getUint32(at + 12, true);
+    draft.lines.set(insn, {
+      file: btf.strings.get(fileOffset, 'line info'),
+      text: btf.strings.get(textOffset, 'line info').trim(),
+      line: place >>> 10,
+      column: place & 0x3ff,
+    });
+    before = insn;
+    const next = draft.subprograms[sub];
+    if (next === undefined) continue;
+    if (insn === next.start) sub++;
+    else if (insn > next.start) return missing(sub, next.start);
+  }
+  const left = draft.subprograms[sub];
+  return left && missing(sub, left.start);
+}
+
+function missing(sub: number, start: number): Verdict {
+  return refuse(
+    'bad-line-info',
+    start,
+    `missing bpf_line_info for func#${sub}`,
+    'each function needs a record for its first instruction',
+  );
+}

@@ -1,0 +1,137 @@
+/** Looks up the maps that instructions name, and refuses what is no instruction at all. */
+import { FORMS } from '../../../isa/opcodes.ts';
+import { MAP_CREATE_FLAGS } from '../../../sys/flags.ts';
+import { LIMITS } from '../../../sys/limits.ts';
+import type { FdFacts, MapFacts } from '../environment.ts';
+import type { Refusal, Verdict } from '../rejection.ts';
+import type { Draft } from './draft.ts';
+
+/** Largest offset that a pointer may have. @see include/linux/bpf_verifier.h, BPF_MAX_VAR_OFF */
+const MAX_VAR_OFF = 1 << 29;
+
+export function resolveLoads(draft: Draft): Verdict {
+  for (let idx = 0; idx < draft.count; idx++) {
+    const form = FORMS[draft.slots[idx]!.code]?.form;
+    const problem = draft.problems.get(idx);
+    const early =
+      problem?.code === 'unknown-opcode' ||
+      problem?.code === 'bad-ldimm64' ||
+      problem?.linux === 'unrecognized bpf_ld_imm64 insn' ||
+      (problem?.code === 'reserved-field' && form === 'ldx');
+    if (problem && early) {
+      return {
+        code: problem.code as Refusal['code'],
+        insn: idx,
+        problem: problem.linux,
+        reason: problem.problem,
+      };
+    }
+    if (form === 'callx') {
+      return {
+        code: 'unknown-opcode',
+        insn: idx,
+        problem: 'unknown opcode 8d',
+        reason: 'a call of the address in a register is reserved by RFC 9669 and not supported by Linux',
+        hint: 'call functions directly, or through a table of programs with bpf_tail_call',
+      };
+    }
+    if (form !== 'ldimm64') continue;
+    const refusal = resolveLoad(draft, idx);
+    if (refusal) return refusal;
+    idx++;
+  }
+  return undefined;
+}
+
+function resolveLoad(draft: Draft, idx: number): Verdict {
+  const insn = draft.insns[idx];
+  if (insn?.kind !== 'ldimm64') return undefined;
+  const { imm } = insn;
+  let fd: number;
+  switch (imm.kind) {
+    case 'value':
+    case 'func':
+    case 'btf_id':
+      return undefined;
+    case 'map_fd':
+    case 'map_value':
+      fd = imm.fd;
+      break;
+    case 'map_idx':
+    case 'map_idx_value': {
+      const array = draft.input.fdArray;
+      if (!array) {
+        return {
+          code: 'no-fd-array',
+          insn: idx,
+          problem: 'fd_idx without fd_array is invalid',
+          reason: `the instruction names entry ${imm.idx} of fd_array, which the load does not have`,
+        };
+      }
+      fd = array[imm.idx] ?? -1;
+      break;
+    }
+  }
+  const facts: FdFacts = draft.environment.map(fd);
+  if (facts === 'bad-fd' || facts === 'not-a-map') {
+    return {
+      code: facts === 'bad-fd' ? 'bad-fd' : 'fd-not-a-map',
+      insn: idx,
+      problem: `fd ${fd} is not pointing to valid bpf_map`,
+      reason:
+        facts === 'bad-fd' ? 'no such file descriptor is open' : 'the file descriptor is of another object',
+    };
+  }
+  const index = use(draft, facts);
+  if (index === undefined) {
+    return {
+      code: 'too-many-maps',
+      insn: idx,
+      problem: `The total number of maps per program has reached the limit of ${LIMITS.MAX_USED_MAPS}`,
+      reason: 'each map that instructions name counts once',
+    };
+  }
+  draft.mapRefs.set(idx, index);
+  if (imm.kind === 'map_value' || imm.kind === 'map_idx_value') return checkDirectValue(facts, imm.off, idx);
+  return undefined;
+}
+
+function use({ maps }: Draft, facts: MapFacts): number | undefined {
+  const known = maps.findIndex((map) => map.id === facts.id);
+  if (known >= 0) return known;
+  if (maps.length === LIMITS.MAX_USED_MAPS) return undefined;
+  return maps.push(facts) - 1;
+}
+
+function checkDirectValue(map: MapFacts, off: number, idx: number): Verdict {
+  if (off >= MAX_VAR_OFF) {
+    return {
+      code: 'direct-value-range',
+      insn: idx,
+      problem: `direct value offset of ${off} is not allowed`,
+      reason: `offsets into a map value are below ${MAX_VAR_OFF}`,
+    };
+  }
+  if (map.type === 'arena') return undefined;
+  if (map.type !== 'array' || (map.flags & MAP_CREATE_FLAGS.BPF_F_INNER_MAP) !== 0) {
+    return {
+      code: 'no-direct-value',
+      insn: idx,
+      problem: 'no direct value access support for this map type',
+      reason: `the address of a value can be loaded from an array, and ${map.name || 'the map'} is of type ${map.type}`,
+    };
+  }
+  if (map.maxEntries !== 1 || off >= map.valueSize) {
+    return {
+      code: 'direct-value-range',
+      insn: idx,
+      problem: `invalid access to map value pointer, value_size=${map.valueSize} off=${off}`,
+      reason:
+        map.maxEntries !== 1
+          ? `the array has ${map.maxEntries} entries; only that of an array with one entry can be addressed`
+          : `the offset is past the value's end`,
+      ...(map.maxEntries !== 1 && { errno: 'ENOTSUPP' as const }),
+    };
+  }
+  return undefined;
+}
