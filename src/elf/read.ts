@@ -187,7 +187,9 @@ function identify(bytes: Uint8Array, name: string): ByteView {
   if (bytes[6] !== 1) {
     throw new InputError('elf-version', `${name}: ELF header at offset 6: version ${bytes[6]} is not 1`);
   }
-  return new ByteView(bytes, name, bytes[5] === 1);
+  // A plain Uint8Array: slice() of a Node Buffer would share the caller's bytes.
+  const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return new ByteView(plain, name, bytes[5] === 1);
 }
 
 /** A 64-bit field as a number; larger than any file is an error, not a rounding. */
