@@ -1,0 +1,52 @@
+import { TC_SK_BUFF } from './contexts/sk-buff.ts';
+import type { ProgramFacts } from './fact.ts';
+import {
+  LWT,
+  SKB_READ,
+  SKB_TUNNEL,
+  SOCKET_CASTS,
+  SOCKET_LOOKUP,
+  SOCKET_STORAGE,
+  SYNCOOKIES,
+} from './helper-sets.ts';
+
+/** A tc classifier: sees packets that come in to or go out of a device; returns a TC_ACT_* or TCX_* code. */
+export const SCHED_CLS: ProgramFacts = {
+  context: TC_SK_BUFF,
+  attachTypes: ['tcx_ingress', 'tcx_egress', 'netkit_primary', 'netkit_peer'],
+  attachTypeChecked: false,
+  returns: [],
+  capabilities: ['net_admin'],
+  testRun: 'packet',
+  packetAccess: 'write',
+  legacyPacketLoads: true,
+  helpers: [
+    ...SOCKET_CASTS,
+    ...SKB_TUNNEL,
+    ...LWT,
+    ...SKB_READ,
+    ...SOCKET_LOOKUP,
+    ...SOCKET_STORAGE,
+    ...SYNCOOKIES,
+    'skb_vlan_push',
+    'skb_vlan_pop',
+    'perf_event_output',
+    'skb_change_proto',
+    'skb_change_type',
+    'set_hash',
+    'skb_adjust_room',
+    'skb_get_xfrm_state',
+    'skb_cgroup_id',
+    'skb_ancestor_cgroup_id',
+    'sk_fullsock',
+    'tcp_sock',
+    'skb_ecn_set_ce',
+    'get_listener_sock',
+    'sk_assign',
+    'skb_cgroup_classid',
+    'redirect_neigh',
+    'redirect_peer',
+    'ktime_get_coarse_ns',
+    'skb_set_tstamp',
+  ],
+};
