@@ -342,7 +342,9 @@ export interface LinkInfo {
   readonly type: LinkType;
   readonly id: LinkId;
   readonly prog_id: ProgId;
-  /** The type-specific tail of `struct bpf_link_info`, undecoded. */
+  /** What the tail points to: the name of the tracepoint, function or iterator, or the path of the file. */
+  readonly text?: string;
+  /** The type-specific tail of `struct bpf_link_info`, undecoded; it begins at offset 16. */
   readonly raw: Uint8Array;
 }
 

@@ -1,0 +1,205 @@
+import { InputError } from '../base/error.ts';
+import type { Fields, StructLayout } from '../base/layout.ts';
+import {
+  type Bpf,
+  type BtfId,
+  type BtfInfo,
+  type Fd,
+  type LinkId,
+  type LinkInfo,
+  type LinkType,
+  linkTypeName,
+  type MapId,
+  type MapInfo,
+  mapTypeName,
+  type ProgId,
+  type ProgInfo,
+  progTypeName,
+} from '../sys/index.ts';
+import { type Caller, unknownType } from './call.ts';
+import { BTF_INFO, LINK_INFO, MAP_INFO, PROG_INFO } from './info-layout.ts';
+import { cstring } from './object.ts';
+import { type Region, u32s } from './scratch.ts';
+
+const U32 = 4;
+
+/** OBJ_GET_INFO_BY_FD: asked once for the sizes, and again for what has them. */
+export function infoCommands(caller: Caller): Pick<Bpf, 'obj_get_info_by_fd'> {
+  return {
+    obj_get_info_by_fd(attr) {
+      const fd = attr.bpf_fd;
+      switch (caller.kind(fd)) {
+        case 'prog':
+          return progInfo(caller, fd);
+        case 'map':
+          return mapInfo(caller, fd);
+        case 'btf':
+          return btfInfo(caller, fd);
+        case 'link':
+          return linkInfo(caller, fd);
+        case undefined:
+          throw new InputError(
+            'linux-obj-get-info-by-fd',
+            `reading about fd ${fd}: it is not open, or not a program, map, BTF or link`,
+            { errno: 'EBADF' },
+          );
+      }
+    },
+  };
+}
+
+/** One call. @returns the struct's members and the bytes behind them */
+function ask<M>(
+  caller: Caller,
+  fd: Fd,
+  layout: StructLayout<M>,
+  given: Partial<Fields<M>>,
+): { fields: Fields<M>; bytes: Uint8Array } {
+  const info = caller.scratch.reserve(layout.size);
+  info.bytes.fill(0);
+  const view = new DataView(info.bytes.buffer, info.bytes.byteOffset, layout.size);
+  layout.patch(view, 0, given);
+  const attr = { bpf_fd: fd, info_len: layout.size, info: info.address };
+  caller.call('obj_get_info_by_fd', { bpf_fd: fd }, attr);
+  return { fields: layout.read(view, 0), bytes: info.bytes };
+}
+
+function progInfo(caller: Caller, fd: Fd): ProgInfo {
+  const { scratch } = caller;
+  scratch.reset();
+  const sizes = ask(caller, fd, PROG_INFO, {}).fields;
+  const xlated = scratch.reserve(sizes.xlated_prog_len);
+  const mapIds = scratch.reserve(sizes.nr_map_ids * U32);
+  const funcs = scratch.reserve(sizes.nr_func_info * sizes.func_info_rec_size);
+  const lines = scratch.reserve(sizes.nr_line_info * sizes.line_info_rec_size);
+  const { fields } = ask(caller, fd, PROG_INFO, {
+    xlated_prog_len: sizes.xlated_prog_len,
+    xlated_prog_insns: xlated.address,
+    nr_map_ids: sizes.nr_map_ids,
+    map_ids: mapIds.address,
+    nr_func_info: sizes.nr_func_info,
+    func_info_rec_size: sizes.func_info_rec_size,
+    func_info: funcs.address,
+    nr_line_info: sizes.nr_line_info,
+    line_info_rec_size: sizes.line_info_rec_size,
+    line_info: lines.address,
+  });
+  const type = progTypeName(fields.type);
+  if (type === undefined) throw unknownType('program', fd, fields.type);
+  return {
+    kind: 'prog',
+    type,
+    id: fields.id as ProgId,
+    tag: fields.tag,
+    // A caller who may not see kernel addresses gets no instructions: the pointer comes back as zero.
+    xlated_prog_insns: fields.xlated_prog_insns === 0n ? new Uint8Array(0) : xlated.bytes.slice(),
+    jited_prog_len: fields.jited_prog_len,
+    xlated_prog_len: fields.xlated_prog_len,
+    load_time: fields.load_time,
+    created_by_uid: fields.created_by_uid,
+    map_ids: u32s(mapIds, sizes.nr_map_ids) as MapId[],
+    name: fields.name,
+    ifindex: fields.ifindex,
+    gpl_compatible: (fields.gpl_compatible & 1) === 1,
+    netns_dev: fields.netns_dev,
+    netns_ino: fields.netns_ino,
+    nr_func_info: fields.nr_func_info,
+    nr_line_info: fields.nr_line_info,
+    func_info: funcs.bytes.slice(),
+    line_info: lines.bytes.slice(),
+    btf_id: fields.btf_id as BtfId,
+    run_time_ns: fields.run_time_ns,
+    run_cnt: fields.run_cnt,
+    recursion_misses: fields.recursion_misses,
+    verified_insns: fields.verified_insns,
+    attach_btf_obj_id: fields.attach_btf_obj_id as BtfId,
+    attach_btf_id: fields.attach_btf_id,
+  };
+}
+
+function mapInfo(caller: Caller, fd: Fd): MapInfo {
+  caller.scratch.reset();
+  const { fields } = ask(caller, fd, MAP_INFO, {});
+  const type = mapTypeName(fields.type);
+  if (type === undefined) throw unknownType('map', fd, fields.type);
+  return {
+    kind: 'map',
+    type,
+    id: fields.id as MapId,
+    key_size: fields.key_size,
+    value_size: fields.value_size,
+    max_entries: fields.max_entries,
+    map_flags: fields.map_flags,
+    name: fields.name,
+    ifindex: fields.ifindex,
+    btf_vmlinux_value_type_id: fields.btf_vmlinux_value_type_id,
+    netns_dev: fields.netns_dev,
+    netns_ino: fields.netns_ino,
+    btf_id: fields.btf_id as BtfId,
+    btf_key_type_id: fields.btf_key_type_id,
+    btf_value_type_id: fields.btf_value_type_id,
+    map_extra: fields.map_extra,
+  };
+}
+
+function btfInfo(caller: Caller, fd: Fd): BtfInfo {
+  const { scratch } = caller;
+  scratch.reset();
+  const sizes = ask(caller, fd, BTF_INFO, {}).fields;
+  const btf = scratch.reserve(sizes.btf_size);
+  const name = scratch.reserve(sizes.name_len + 1);
+  name.bytes.fill(0);
+  const { fields } = ask(caller, fd, BTF_INFO, {
+    btf: btf.address,
+    btf_size: sizes.btf_size,
+    name: name.address,
+    name_len: name.bytes.length,
+  });
+  return {
+    kind: 'btf',
+    btf: btf.bytes.slice(),
+    id: fields.id as BtfId,
+    name: cstring(name.bytes),
+    kernel_btf: fields.kernel_btf !== 0,
+  };
+}
+
+/** Where a link's tail has the pointer to a text, and the length of its room. */
+const LINK_TEXT: { readonly [T in LinkType]?: { readonly pointer: number; readonly length: number } } = {
+  raw_tracepoint: { pointer: 0, length: 8 },
+  iter: { pointer: 0, length: 8 },
+  uprobe_multi: { pointer: 0, length: 32 },
+  perf_event: { pointer: 8, length: 16 },
+};
+const TEXT_BYTES = 4096;
+const PERF_EVENT_KIND_WITHOUT_TEXT = 6;
+
+function linkInfo(caller: Caller, fd: Fd): LinkInfo {
+  const { scratch } = caller;
+  scratch.reset();
+  let { fields } = ask(caller, fd, LINK_INFO, {});
+  const type = linkTypeName(fields.type);
+  if (type === undefined) throw unknownType('link', fd, fields.type);
+  const place = LINK_TEXT[type];
+  let text: Region | undefined;
+  const eventOnly = type === 'perf_event' && fields.tail[0] === PERF_EVENT_KIND_WITHOUT_TEXT;
+  if (place !== undefined && !eventOnly) {
+    text = scratch.reserve(TEXT_BYTES);
+    text.bytes[0] = 0;
+    const tail = new Uint8Array(LINK_INFO.members.tail.size);
+    const view = new DataView(tail.buffer);
+    view.setBigUint64(place.pointer, text.address, true);
+    view.setUint32(place.length, TEXT_BYTES, true);
+    ({ fields } = ask(caller, fd, LINK_INFO, { tail }));
+    // An address of this process says nothing to the reader.
+    new DataView(fields.tail.buffer, fields.tail.byteOffset).setBigUint64(place.pointer, 0n, true);
+  }
+  return {
+    kind: 'link',
+    type,
+    id: fields.id as LinkId,
+    prog_id: fields.prog_id as ProgId,
+    ...(text === undefined ? {} : { text: cstring(text.bytes) }),
+    raw: fields.tail,
+  };
+}

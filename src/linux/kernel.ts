@@ -1,0 +1,98 @@
+import { closeSync } from 'node:fs';
+import type { Bpf, Fd, Kernel } from '../sys/index.ts';
+import { batchCommands } from './batch.ts';
+import { Caller } from './call.ts';
+import { infoCommands } from './info.ts';
+import { type Libc, libc, unsupported } from './libc.ts';
+import { linkCommands } from './link.ts';
+import { LogBuffer } from './log.ts';
+import { mapCommands } from './map.ts';
+import { objectCommands } from './object.ts';
+import { loadCommands } from './prog.ts';
+import { queryCommands } from './query.ts';
+import { possibleCpus, System } from './system.ts';
+import { testRunCommands } from './test-run.ts';
+
+/** The kernel that this process runs on. Its file descriptors are the process's own. */
+class LinuxKernel implements Kernel {
+  readonly name = 'linux';
+  readonly bpf: Bpf;
+  readonly possibleCpus: number;
+  readonly #caller: Caller;
+  readonly #system = new System();
+
+  constructor(library: Libc) {
+    this.possibleCpus = possibleCpus();
+    const caller = new Caller(library, this.possibleCpus);
+    this.#caller = caller;
+    this.bpf = {
+      ...mapCommands(caller),
+      ...batchCommands(caller),
+      ...loadCommands(caller, new LogBuffer(library)),
+      ...testRunCommands(caller),
+      ...linkCommands(caller),
+      ...queryCommands(caller),
+      ...objectCommands(caller),
+      ...infoCommands(caller),
+    };
+  }
+
+  get release(): string {
+    return this.#system.release;
+  }
+
+  vmlinuxBtf(): Uint8Array | undefined {
+    return this.#system.vmlinuxBtf();
+  }
+
+  kconfig(name: string): string | undefined {
+    return this.#system.kconfig(name);
+  }
+
+  ksym(name: string): bigint | undefined {
+    return this.#system.ksym(name);
+  }
+
+  closeFd(fd: Fd): void {
+    this.#caller.forget(fd);
+    closeSync(fd);
+  }
+
+  /** Closes every file descriptor that this object gave and that was not closed. */
+  close(): void {
+    for (const fd of this.#caller.openFds) this.closeFd(fd);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** Opens the kernel that this process runs on. Whether it may be used shows at the first call: see {@link linuxStatus}. */
+export function openLinux(): Kernel {
+  return new LinuxKernel(libc());
+}
+
+export type LinuxStatus = { readonly ok: true } | { readonly ok: false; readonly reason: string };
+
+/** Two instructions: `r0 = 0`, `exit`. */
+const NOTHING = Uint8Array.of(0xb7, 0, 0, 0, 0, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0);
+
+/** Whether this process may load programs into its kernel, found out by loading one; else why not, in one sentence. */
+export function linuxStatus(): LinuxStatus {
+  const reason = unsupported();
+  if (reason !== undefined) return { ok: false, reason };
+  try {
+    const kernel = openLinux();
+    const { fd } = kernel.bpf.prog_load({
+      prog_type: 'xdp',
+      insns: NOTHING,
+      license: 'Apache-2.0',
+      prog_name: 'skep_probe',
+    });
+    kernel.closeFd(fd);
+    return { ok: true };
+  } catch (error) {
+    return { ok: false, reason: error instanceof Error ? error.message : String(error) };
+  }
+}

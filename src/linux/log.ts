@@ -1,0 +1,41 @@
+import { LIMITS } from '../sys/index.ts';
+import type { Libc } from './libc.ts';
+
+/** Untouched pages of it cost nothing. */
+const DEFAULT_BYTES = 16 * 1024 * 1024;
+
+/** Where the kernel writes what the verifier says. One buffer for all calls, made when a log is first wanted. */
+export class LogBuffer {
+  readonly #libc: Libc;
+  #memory = Buffer.alloc(0);
+  #address = 0n;
+
+  constructor(libc: Libc) {
+    this.#libc = libc;
+  }
+
+  /** Its address, for at least so many bytes. What it held is void. */
+  reserve(size: number): bigint {
+    if (size > this.#memory.length) {
+      this.#memory = Buffer.from(new ArrayBuffer(Math.max(size, DEFAULT_BYTES)));
+      this.#address = BigInt(this.#libc.addressOf(this.#memory));
+    }
+    this.#memory[0] = 0;
+    return this.#address;
+  }
+
+  /** The text. @param trueSize with its closing zero, as the kernel says (since 6.4); 0 for unknown */
+  read(size: number, trueSize: number): string {
+    let end = trueSize > 0 && trueSize <= size ? trueSize - 1 : -1;
+    if (end < 0) end = this.#memory.subarray(0, size).indexOf(0);
+    return this.#memory.toString('utf8', 0, end < 0 ? size : end);
+  }
+
+  /** A larger size to try when `size` was too small, or `undefined` at the kernel's limit. */
+  static grown(size: number, trueSize: number): number | undefined {
+    if (size >= LIMITS.BPF_LOG_MAX) return undefined;
+    return Math.min(trueSize > size ? trueSize : size * 4, LIMITS.BPF_LOG_MAX);
+  }
+
+  static readonly defaultBytes = DEFAULT_BYTES;
+}

@@ -1,0 +1,78 @@
+import { InputError } from '../base/error.ts';
+import { errnoName, type Fd } from '../sys/index.ts';
+import { libc } from './libc.ts';
+
+const PROT_READ = 1;
+const PROT_WRITE = 2;
+const MAP_SHARED = 1;
+const MAP_PRIVATE = 2;
+const MAP_FIXED = 0x10;
+const MAP_ANONYMOUS = 0x20;
+const MAP_NORESERVE = 0x4000;
+
+export interface MapFdOptions {
+  /** Bytes; the kernel rounds it up to whole pages. */
+  readonly length: number;
+  /** Bytes from the start of what the fd is, a multiple of the page size; default 0. */
+  readonly offset?: number;
+  /** Default false: writing to the memory ends the process. */
+  readonly writable?: boolean;
+}
+
+/** Unmaps what no view reaches any more; unmapping earlier would let one crash the process. */
+const unreachable = new FinalizationRegistry<{ readonly address: number; readonly length: number }>(
+  ({ address, length }) => libc().munmap(address, length),
+);
+
+/** A file descriptor's memory, shared with the kernel and its programs. */
+export class Mapping implements Disposable {
+  /** The memory itself. After {@link close} it is cut off from the kernel and reads as zeros. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly #address: number;
+  #open = true;
+
+  constructor(address: number, length: number) {
+    this.#address = address;
+    this.bytes = new Uint8Array(libc().memoryAt(address, length));
+    unreachable.register(this.bytes.buffer, { address, length });
+  }
+
+  /** Lets go of what is mapped. Views of it stay safe to touch: empty memory takes its place. */
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    const flags = MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_NORESERVE;
+    const result = libc().mmap(this.#address, this.bytes.length, PROT_READ | PROT_WRITE, flags, -1, 0);
+    if (result < 0) throw mapFailure('replacing a mapping by empty memory', -result);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** Maps what a file descriptor is (an array with `BPF_F_MMAPABLE`, a ring buffer, a perf event) into this process. */
+export function mapFd(fd: Fd, options: MapFdOptions): Mapping {
+  const { length, offset = 0, writable = false } = options;
+  const prot = writable ? PROT_READ | PROT_WRITE : PROT_READ;
+  const address = libc().mmap(0, length, prot, MAP_SHARED, fd, offset);
+  if (address < 0) {
+    throw mapFailure(`mapping ${length} bytes at offset ${offset} of fd ${fd} into memory`, -address);
+  }
+  return new Mapping(address, length);
+}
+
+function mapFailure(doing: string, number: number): InputError {
+  const errno = errnoName(number) ?? String(number);
+  return new InputError('linux-mmap', `${doing}: ${ADVICE[errno] ?? 'refused'} (${errno})`, { errno });
+}
+
+const ADVICE: Readonly<Record<string, string>> = {
+  EINVAL: 'the length or offset does not suit it',
+  ENOTSUPP: 'it cannot be mapped; an array needs BPF_F_MMAPABLE',
+  ENODEV: 'it cannot be mapped; an array needs BPF_F_MMAPABLE',
+  EPERM: 'it is frozen, read-only, or writable by other means',
+  EACCES: 'its fd was not opened for that',
+  EBADF: 'it is not open',
+  ENOMEM: 'there is not enough memory',
+};
