@@ -1,3 +1,4 @@
+/** The instruction set: decode, encode, assemble and disassemble. Pure; runs in a browser. */
 export {
   type Decoded,
   decode,
@@ -23,4 +24,10 @@ export type {
   Width,
 } from './insn.ts';
 export { slots } from './insn.ts';
+export { type ListingLine, type ListingOptions, type ListingSymbol, listing } from './listing.ts';
+export { assembleLlvm } from './llvm-asm.ts';
+export { jumpTarget, LLVM_STYLE, type LlvmStyle, toLlvm } from './llvm-disasm.ts';
+export { assembleMnemonic } from './mnemonic-asm.ts';
+export { toMnemonic } from './mnemonic-disasm.ts';
+export type { AsmOptions, Assembly } from './parser.ts';
 export { readSlot, SLOT_SIZE, type Slot, slotCount, writeSlot } from './slot.ts';

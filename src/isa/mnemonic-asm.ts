@@ -1,7 +1,7 @@
 /**
  * The assembler of the mnemonic notation of ubpf and of the bpf_conformance cases. A jump goes to a label or over a
- * signed number of instructions; a label that the text does not define and that is called `exit` is the next
- * `exit` instruction's own place, as those cases expect of it.
+ * signed number of instructions; `exit`, where no label has that name, is the first `exit` instruction, as those
+ * cases expect.
  */
 import type { Insn, Operand, Reg, Size, Width } from './insn.ts';
 import { callNamed } from './llvm-asm.ts';
@@ -32,9 +32,7 @@ type Parse = (cursor: Cursor) => Parsed;
 
 /** Assembles the mnemonic notation. @throws InputError `isa-asm` naming line, column, token and what was expected */
 export function assembleMnemonic(text: string, options: AsmOptions = {}): Assembly {
-  return assembleText(text, options, (cursor) => {
-    return cursor.choose(MNEMONICS, 'a mnemonic')(cursor);
-  });
+  return assembleText(text, options, (cursor) => cursor.choose(MNEMONICS, 'a mnemonic')(cursor), true);
 }
 
 function register(cursor: Cursor): Reg {

@@ -202,11 +202,17 @@ interface Line {
   readonly line: number;
 }
 
-/** Assembles a text line by line. @param parse reads one instruction; labels, comments and `;` are dealt with here */
+/**
+ * Assembles a text line by line; labels, comments and `;` are dealt with here.
+ *
+ * @param parse reads one instruction
+ * @param implicitExit a jump to `exit`, where no label has that name, goes to the first `exit` instruction
+ */
 export function assembleText(
   text: string,
   options: AsmOptions,
-  parse: (cursor: Cursor, firstSlot: number) => Parsed,
+  parse: (cursor: Cursor) => Parsed,
+  implicitExit = false,
 ): Assembly {
   const what = options.what ?? '<asm>';
   const labels = new Map<string, InsnIdx>();
@@ -227,7 +233,7 @@ export function assembleText(
         cursor.next();
         continue;
       }
-      const parsed = parse(cursor, slot);
+      const parsed = parse(cursor);
       if (cursor.peek().kind !== 'end' && !cursor.is(';')) {
         cursor.fail('expected the end of the instruction');
       }
@@ -235,9 +241,12 @@ export function assembleText(
       slot += 'target' in parsed && 'make' in parsed ? slots(parsed.make(0)) : slots(parsed);
     }
   }
+  const exit = implicitExit
+    ? lines.find(({ parsed }) => 'kind' in parsed && parsed.kind === 'exit')?.start
+    : undefined;
   const place = (label: Token, from: number): number | undefined => {
     const way = /^([0-9]+)([fb])$/.exec(label.text);
-    if (way === null) return labels.get(label.text);
+    if (way === null) return labels.get(label.text) ?? (label.text === 'exit' ? exit : undefined);
     const same = numeric.filter((other) => BigInt(other.name) === BigInt(way[1]!));
     return way[2] === 'f'
       ? same.find((other) => other.at > from)?.at
