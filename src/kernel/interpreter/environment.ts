@@ -1,0 +1,105 @@
+/** What a running program can reach beside its own registers and stack. The kernel provides it; helpers work on it. */
+import type { Size } from '../../isa/index.ts';
+import type { BpfMap } from '../maps/map.ts';
+import type { Addr } from '../memory/index.ts';
+import type { Machine } from '../objects/machine.ts';
+import type { Executable } from './executable.ts';
+
+/** The task that programs run on behalf of. */
+export interface Task {
+  readonly pid: number;
+  readonly tgid: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** At most 15 bytes. */
+  readonly comm: string;
+}
+
+/** A network device, as far as programs see it. */
+export interface NetDevice {
+  readonly ifindex: number;
+  readonly name: string;
+  readonly rxQueues: number;
+  /** Bytes of a packet without its link layer header. */
+  readonly mtu: number;
+}
+
+/** The kernel that a program runs in. */
+export interface RunKernel {
+  readonly machine: Machine;
+  readonly task: Task;
+  /** The map that a program's map pointer points to. */
+  mapAt(addr: number): BpfMap | undefined;
+  /** The program in a program array's slot. */
+  tailCallTarget(map: BpfMap, index: number): Executable | undefined;
+  device(ifindex: number): NetDevice | undefined;
+}
+
+/** What a program is run on: it decides what r1 points to and what an access there means. */
+export interface RunContext {
+  /** What r1 holds. */
+  readonly addr: Addr;
+  /** Bytes of the context as the program sees it. */
+  readonly size: number;
+  /** The value of a load, or `undefined` where the context does not allow it. */
+  read(offset: number, size: Size): bigint | undefined;
+  /** False where the context does not allow it. */
+  write(offset: number, size: Size, value: bigint): boolean;
+  /** Bounds of the packet bytes that a program may load and store, as addresses; both 0 without a packet. */
+  readonly packetStart: number;
+  readonly packetEnd: number;
+  /** Value of a legacy packet load in host order, or `undefined` outside of the packet. */
+  loadPacket(offset: number, size: 1 | 2 | 4): number | undefined;
+}
+
+/** Calls of a function of the program that a helper asks for, one after the other. */
+export interface CallbackPlan {
+  /** Address of the function. */
+  readonly callback: bigint;
+  /**
+   * The arguments of the next call (r1 on), or the helper's result when there are no more.
+   * @param result what the call before returned; `undefined` before the first
+   */
+  next(result: bigint | undefined): readonly bigint[] | bigint;
+}
+
+/** A running program, as a helper sees it. */
+export interface HelperRun {
+  readonly kernel: RunKernel;
+  readonly machine: Machine;
+  readonly program: Executable;
+  readonly context: RunContext | undefined;
+  /** The map that a map argument points to. @throws Bug when there is none: arguments are checked before */
+  map(pointer: bigint): BpfMap;
+}
+
+/** What a helper answers: r0, or calls to make first. Negative errnos are negative. */
+export type HelperResult = bigint | number | CallbackPlan;
+
+/** A helper's behaviour. The arguments fit its prototype. */
+export type HelperImpl = (
+  run: HelperRun,
+  r1: bigint,
+  r2: bigint,
+  r3: bigint,
+  r4: bigint,
+  r5: bigint,
+) => HelperResult;
+
+/** A helper as the interpreter calls it. */
+export interface CallableHelper {
+  readonly name: string;
+  /** What is wrong with the arguments, or `undefined`. */
+  readonly check: (run: ArgumentScope) => string | undefined;
+  /** Number of arguments that must have been written. */
+  readonly args: number;
+  readonly call: HelperImpl;
+}
+
+/** What argument checks look at. */
+export interface ArgumentScope extends HelperRun {
+  readonly regs: BigUint64Array;
+  /** Why a program may not access a stretch of memory, or `undefined`. */
+  memoryProblem(addr: bigint, size: number, write: boolean): string | undefined;
+  isFunction(addr: bigint): boolean;
+}

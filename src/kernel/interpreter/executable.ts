@@ -1,0 +1,93 @@
+/** A verified program made ready to run: maps' addresses in place, each instruction's registers known. */
+import type { Insn, InsnIdx } from '../../isa/index.ts';
+import type { ProgType } from '../../sys/tables.ts';
+import type { BpfMap } from '../maps/map.ts';
+import type { VerifiedProgram } from '../verifier/index.ts';
+import { type Execute, executor } from './execute.ts';
+import { reads, writes } from './registers.ts';
+
+/** Where function addresses begin; a subprogram's is this plus eight times its first slot. No memory is mapped there. */
+const CODE_BASE = 0xffff_ffff_c000_0000n;
+
+export interface Executable {
+  readonly name: string;
+  readonly type: ProgType;
+  /** By slot; `undefined` is the second slot of a 64-bit immediate load. */
+  readonly insns: readonly (Insn | undefined)[];
+  /** By slot: what the instruction does. */
+  readonly ops: readonly (Execute | undefined)[];
+  /** By slot: bit i is set when the instruction reads, or writes, register i. */
+  readonly reads: Uint16Array;
+  readonly writes: Uint16Array;
+  /** By slot: what a 64-bit immediate load loads. */
+  readonly constants: ReadonlyMap<number, bigint>;
+  /** Maps by their address, for helpers that take one. */
+  readonly maps: ReadonlyMap<number, BpfMap>;
+  /** What it was verified from; absent for bare instructions. */
+  readonly verified?: VerifiedProgram;
+}
+
+/** Links instructions that name no maps. */
+export function linkBare(name: string, insns: readonly (Insn | undefined)[]): Executable {
+  return link(name, 'unspec' as ProgType, insns, new Map(), []);
+}
+
+/** @param maps the map objects, in the order of `verified.maps` */
+export function linkVerified(verified: VerifiedProgram, maps: readonly BpfMap[]): Executable {
+  const { name, type } = verified.input;
+  const program = link(name, type, verified.insns, verified.mapRefs, maps);
+  return { ...program, verified };
+}
+
+function link(
+  name: string,
+  type: ProgType,
+  insns: readonly (Insn | undefined)[],
+  mapRefs: ReadonlyMap<InsnIdx, number>,
+  maps: readonly BpfMap[],
+): Executable {
+  const constants = new Map<number, bigint>();
+  for (const [idx, insn] of insns.entries()) {
+    if (insn?.kind !== 'ldimm64') continue;
+    const map = maps[mapRefs.get(idx as InsnIdx) ?? -1];
+    const { imm } = insn;
+    switch (imm.kind) {
+      case 'value':
+        constants.set(idx, imm.value);
+        break;
+      case 'func':
+        constants.set(idx, functionAddress(idx + 1 + imm.off));
+        break;
+      case 'map_fd':
+      case 'map_idx':
+        if (map) constants.set(idx, BigInt(map.addr));
+        break;
+      case 'map_value':
+      case 'map_idx_value':
+        if (map) constants.set(idx, BigInt(map.directValue(imm.off)));
+        break;
+      case 'btf_id':
+        break;
+    }
+  }
+  return {
+    name,
+    type,
+    insns,
+    ops: insns.map((insn) => insn && executor(insn)),
+    reads: Uint16Array.from(insns, (insn) => (insn ? reads(insn) : 0)),
+    writes: Uint16Array.from(insns, (insn) => (insn ? writes(insn) : 0)),
+    constants,
+    maps: new Map(maps.map((map) => [map.addr, map])),
+  };
+}
+
+export function functionAddress(slot: number): bigint {
+  return CODE_BASE + BigInt(slot) * 8n;
+}
+
+/** The slot that a function address names, or `undefined` when it is none of the program's. */
+export function functionSlot(program: Executable, addr: bigint): number | undefined {
+  const slot = Number(addr - CODE_BASE) / 8;
+  return Number.isInteger(slot) && program.insns[slot] !== undefined ? slot : undefined;
+}
