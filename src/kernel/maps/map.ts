@@ -20,6 +20,13 @@ export function errno(name: Errno): Status {
   return -errnoId(name);
 }
 
+/** What maps of objects need: the objects that file descriptors stand for. */
+export interface MapHost extends Machine {
+  /** The object behind a file descriptor. */
+  objectAt(fd: number): KernelObject | undefined;
+  mapAt(addr: Addr): BpfMap | undefined;
+}
+
 /** The properties of a map that don't change, checked. */
 export interface MapShape {
   readonly type: MapType;
@@ -83,8 +90,8 @@ export abstract class BpfMap extends KernelObject<'map'> {
     const { memory } = machine;
     this.addr = memory.allocate(HEADER_SIZE, { kind: 'map', owner: this.label, access: 'none' });
     const scratch: Mapping = { kind: 'kernel', owner: this.label, access: 'none' };
-    this.#scratchKey = memory.tryAllocate(shape.keySize, scratch);
-    this.#scratchValue = memory.tryAllocate(this.sysValueSize, scratch);
+    this.#scratchKey = memory.allocate(shape.keySize, scratch);
+    this.#scratchValue = memory.allocate(this.sysValueSize, scratch);
   }
 
   /** For messages: `map counters`. */

@@ -86,6 +86,8 @@ export class Memory {
   readonly #partial: Slab[][] = SLAB_SIZES.map(() => []);
   /** Pages from here on have never been written. */
   #untouched = 1;
+  /** Where the blocks of the transactions under way are noted. */
+  #notes: Addr[] | undefined;
   #blocks = 0;
   #bytes = 0;
   #pages = 0;
@@ -172,8 +174,26 @@ export class Memory {
     if (addr !== NULL) {
       this.#blocks += 1;
       this.#bytes += size;
+      this.#notes?.push(addr);
     }
     return addr;
+  }
+
+  /** What `make` allocates is given back when it throws. It must not free anything itself. */
+  transaction<T>(make: () => T): T {
+    const outer = this.#notes;
+    const notes: Addr[] = [];
+    this.#notes = notes;
+    try {
+      const made = make();
+      outer?.push(...notes);
+      return made;
+    } catch (error) {
+      for (const addr of notes.reverse()) this.free(addr);
+      throw error;
+    } finally {
+      this.#notes = outer;
+    }
   }
 
   /** Gives back a block by the address that `allocate` answered. `NULL` is let pass. */

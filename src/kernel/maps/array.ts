@@ -1,0 +1,239 @@
+import { MAP_CREATE_FLAGS, MAP_UPDATE_FLAGS } from '../../sys/flags.ts';
+import { type Addr, at, NULL } from '../memory/index.ts';
+import type { Machine } from '../objects/machine.ts';
+import { genericBatchRead } from './batch.ts';
+import {
+  ACCESS_FLAGS,
+  type Check,
+  checkFlags,
+  checkKeySize,
+  checkNonZero,
+  checkPercpuValue,
+  first,
+  refuse,
+} from './checks.ts';
+import {
+  type BatchRead,
+  BpfMap,
+  errno,
+  type MapElement,
+  type MapShape,
+  roundUp8,
+  type Status,
+  type SysValue,
+} from './map.ts';
+
+const F = MAP_CREATE_FLAGS;
+const ARRAY_FLAGS =
+  F.BPF_F_NUMA_NODE | F.BPF_F_MMAPABLE | ACCESS_FLAGS | F.BPF_F_PRESERVE_ELEMS | F.BPF_F_INNER_MAP;
+
+/** Rules common to all types whose key is an index. */
+export const checkArrayLike: Check = (shape) => {
+  const only = (flags: number, type: string) =>
+    (shape.flags & flags) !== 0 && shape.type !== type
+      ? refuse('EINVAL', `a ${shape.type} map can't have a flag that is for ${type} maps alone`)
+      : undefined;
+  return first(
+    checkNonZero(shape, 'maxEntries', 'valueSize'),
+    checkKeySize(shape, 4),
+    checkFlags(shape, ARRAY_FLAGS),
+    only(F.BPF_F_MMAPABLE | F.BPF_F_INNER_MAP, 'array'),
+    only(F.BPF_F_PRESERVE_ELEMS, 'perf_event_array'),
+    shape.valueSize > 0x7fff_ffff
+      ? refuse('E2BIG', `a value of ${shape.valueSize} bytes is more than 2 GiB`)
+      : undefined,
+  );
+};
+
+export const checkPercpuArray: Check = (shape, context) =>
+  first(
+    checkArrayLike(shape, context),
+    context.numaNode !== undefined ? refuse('EINVAL', 'a per-CPU map is on every NUMA node') : undefined,
+    checkPercpuValue(shape),
+  );
+
+/** A map whose key is an index below `max_entries`. */
+export abstract class IndexedMap extends BpfMap {
+  protected indexIn(key: Addr): number {
+    return this.machine.memory.readU32(key);
+  }
+
+  /** The status for an index and the flags of an update, before anything is written. */
+  protected checkUpdate(index: number, flags: number): Status {
+    const wrong = this.checkUpdateFlags(flags);
+    if (wrong !== 0 && (flags & MAP_UPDATE_FLAGS.BPF_F_LOCK) === 0) return wrong;
+    if (index >= this.shape.maxEntries) return errno('E2BIG');
+    if (flags & MAP_UPDATE_FLAGS.BPF_NOEXIST) return errno('EEXIST');
+    return wrong;
+  }
+
+  delete(_key: Addr): Status {
+    return errno('EINVAL');
+  }
+
+  nextKey(key: Uint8Array | undefined): SysValue {
+    return nextIndex(key, this.shape.maxEntries);
+  }
+}
+
+/** The index after a key's; 0 after none and after one that is out of range. */
+export function nextIndex(key: Uint8Array | undefined, count: number): SysValue {
+  const index = key ? u32(key) : 0xffff_ffff;
+  if (index < count && index === count - 1) return errno('ENOENT');
+  return u32Bytes(index >= count ? 0 : index + 1);
+}
+
+export function u32(bytes: Uint8Array): number {
+  return new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
+}
+
+export function u32Bytes(value: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setUint32(0, value, true);
+  return bytes;
+}
+
+/** Values one behind the other, each rounded up to 8 bytes. */
+export class ArrayMap extends IndexedMap {
+  readonly #values: Addr;
+  readonly #stride: number;
+  override readonly batches = { lookup: true, update: true } as const;
+
+  constructor(machine: Machine, shape: MapShape) {
+    super(machine, shape);
+    this.#stride = roundUp8(shape.valueSize);
+    this.#values = machine.memory.allocate(this.#stride * shape.maxEntries, {
+      kind: 'map_value',
+      owner: this.label,
+      access: this.valueAccess,
+      cells: { stride: this.#stride, offset: 0, size: shape.valueSize },
+    });
+  }
+
+  lookup(key: Addr): Addr {
+    const index = this.indexIn(key);
+    return index < this.shape.maxEntries ? at(this.#values, index * this.#stride) : NULL;
+  }
+
+  update(key: Addr, value: Addr, flags: number): Status {
+    const index = this.indexIn(key);
+    const status = this.checkUpdate(index, flags);
+    if (status === 0) this.storeValue(at(this.#values, index * this.#stride), value);
+    return status;
+  }
+
+  override *elements(): Iterable<MapElement> {
+    yield* indexElements(this, (index) => at(this.#values, index * this.#stride));
+  }
+
+  /** Linux lets a program point into the whole array of values only when that is one value. */
+  override directValue(offset: number): Addr {
+    if (this.shape.maxEntries !== 1 || offset >= this.shape.valueSize) return NULL;
+    return at(this.#values, offset);
+  }
+
+  override batchRead(cursor: Uint8Array | undefined, count: number): BatchRead {
+    return genericBatchRead(this, cursor, count);
+  }
+
+  override destroy(): void {
+    this.machine.memory.free(this.#values);
+    super.destroy();
+  }
+}
+
+/** One array for each CPU. */
+export class PercpuArrayMap extends IndexedMap {
+  readonly #values: Addr;
+  readonly #stride: number;
+  override readonly batches = { lookup: true, update: true } as const;
+
+  constructor(machine: Machine, shape: MapShape) {
+    super(machine, shape);
+    this.#stride = roundUp8(shape.valueSize);
+    this.#values = machine.memory.allocate(this.#stride * shape.maxEntries * machine.cpus, {
+      kind: 'map_value',
+      owner: this.label,
+      access: this.valueAccess,
+      cells: { stride: this.#stride, offset: 0, size: shape.valueSize },
+    });
+  }
+
+  override get sysValueSize(): number {
+    return roundUp8(this.shape.valueSize) * this.machine.cpus;
+  }
+
+  #place(index: number, cpu: number): Addr {
+    return at(this.#values, (cpu * this.shape.maxEntries + index) * this.#stride);
+  }
+
+  lookup(key: Addr): Addr {
+    return this.lookupPercpu(key, this.machine.cpu);
+  }
+
+  override lookupPercpu(key: Addr, cpu: number): Addr {
+    const index = this.indexIn(key);
+    return cpu < this.machine.cpus && index < this.shape.maxEntries ? this.#place(index, cpu) : NULL;
+  }
+
+  update(key: Addr, value: Addr, flags: number): Status {
+    const index = this.indexIn(key);
+    const status = this.checkUpdate(index, flags);
+    if (status === 0) {
+      this.machine.memory.copy(this.#place(index, this.machine.cpu), value, this.shape.valueSize);
+    }
+    return status;
+  }
+
+  override sysLookup(key: Uint8Array): SysValue {
+    const index = u32(key);
+    if (index >= this.shape.maxEntries) return errno('ENOENT');
+    const { cpus, memory } = this.machine;
+    const value = new Uint8Array(this.#stride * cpus);
+    for (let cpu = 0; cpu < cpus; cpu++) {
+      value.set(memory.window(this.#place(index, cpu), this.#stride), cpu * this.#stride);
+    }
+    return value;
+  }
+
+  override sysUpdate(key: Uint8Array, value: Uint8Array, flags: number): Status {
+    if (flags > MAP_UPDATE_FLAGS.BPF_EXIST) return errno('EINVAL');
+    const index = u32(key);
+    if (index >= this.shape.maxEntries) return errno('E2BIG');
+    if (flags === MAP_UPDATE_FLAGS.BPF_NOEXIST) return errno('EEXIST');
+    for (let cpu = 0; cpu < this.machine.cpus; cpu++) {
+      this.machine.memory.write(
+        this.#place(index, cpu),
+        value.subarray(cpu * this.#stride, (cpu + 1) * this.#stride),
+      );
+    }
+    return 0;
+  }
+
+  override *elements(): Iterable<MapElement> {
+    yield* indexElements(this, (index) => this.#place(index, this.machine.cpu));
+  }
+
+  override batchRead(cursor: Uint8Array | undefined, count: number): BatchRead {
+    return genericBatchRead(this, cursor, count);
+  }
+
+  override destroy(): void {
+    this.machine.memory.free(this.#values);
+    super.destroy();
+  }
+}
+
+/** Walks an indexed map's elements; the key is a copy that is good until the next step. */
+function* indexElements(map: BpfMap, place: (index: number) => Addr): Iterable<MapElement> {
+  const { memory } = map.machine;
+  const key = memory.allocate(4, { kind: 'map_value', owner: `${map.label}: key`, access: 'r' });
+  try {
+    for (let index = 0; index < map.shape.maxEntries; index++) {
+      memory.writeU32(key, index);
+      yield { key, value: place(index) };
+    }
+  } finally {
+    memory.free(key);
+  }
+}

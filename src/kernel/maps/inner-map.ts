@@ -1,0 +1,138 @@
+/** Maps of maps: which inner maps fit, by the one that was given at creation. */
+import { MAP_CREATE_FLAGS } from '../../sys/flags.ts';
+import { type Addr, NULL } from '../memory/index.ts';
+import { u32, u32Bytes } from './array.ts';
+import { genericBatchRead } from './batch.ts';
+import { type Check, first, type Refusal, refuse } from './checks.ts';
+import { checkHash, HashMap } from './hash.ts';
+import {
+  type BatchRead,
+  BpfMap,
+  errno,
+  type MapHost,
+  type MapShape,
+  type Status,
+  type SysValue,
+} from './map.ts';
+import { ObjectArray } from './object-array.ts';
+
+/** Why a map can't be the pattern of inner maps. */
+export function checkPattern(pattern: BpfMap): Refusal | undefined {
+  const { type } = pattern.shape;
+  if (pattern instanceof ArrayOfMaps || pattern instanceof HashOfMaps) {
+    return refuse('EINVAL', `the inner map is itself a ${type}, and maps nest only once`);
+  }
+  if (type === 'prog_array') return refuse('ENOTSUPP', `a ${type} map can't be an inner map`);
+  return undefined;
+}
+
+export const checkHashOfMaps: Check = (shape, context) =>
+  first(
+    checkHash(shape, context),
+    shape.valueSize !== 4
+      ? refuse('EINVAL', `a ${shape.type} map has values of 4 bytes, not ${shape.valueSize}`)
+      : undefined,
+  );
+
+/** Whether a map can stand where programs were verified against the pattern. */
+function fits(pattern: MapShape, shape: MapShape): boolean {
+  const same =
+    pattern.type === shape.type &&
+    pattern.keySize === shape.keySize &&
+    pattern.valueSize === shape.valueSize &&
+    pattern.flags === shape.flags &&
+    pattern.spinLock === shape.spinLock;
+  // Programs index an array without asking for its size, unless it says that the size may differ.
+  const sized = shape.type === 'array' || shape.type === 'percpu_array';
+  const free = (pattern.flags & MAP_CREATE_FLAGS.BPF_F_INNER_MAP) !== 0;
+  return same && (!sized || free || pattern.maxEntries === shape.maxEntries);
+}
+
+function admit(host: MapHost, pattern: MapShape, fd: number): BpfMap | Status {
+  const object = host.objectAt(fd);
+  if (object === undefined) return errno('EBADF');
+  return object instanceof BpfMap && fits(pattern, object.shape) ? object : errno('EINVAL');
+}
+
+export class ArrayOfMaps extends ObjectArray<BpfMap> {
+  readonly pattern: MapShape;
+  override readonly batches = { lookup: true, update: true } as const;
+
+  constructor(host: MapHost, shape: MapShape, pattern: MapShape) {
+    super(host, shape);
+    this.pattern = pattern;
+  }
+
+  protected admit(fd: number): BpfMap | Status {
+    return admit(this.host, this.pattern, fd);
+  }
+
+  override lookup(key: Addr): Addr {
+    return this.slot(this.machine.memory.readU32(key))?.addr ?? NULL;
+  }
+
+  override batchRead(cursor: Uint8Array | undefined, count: number): BatchRead {
+    return genericBatchRead(this, cursor, count);
+  }
+}
+
+/** Its values in memory are the inner maps' addresses. */
+export class HashOfMaps extends HashMap {
+  readonly host: MapHost;
+  readonly pattern: MapShape;
+
+  constructor(host: MapHost, shape: MapShape, pattern: MapShape) {
+    super(host, shape);
+    this.host = host;
+    this.pattern = pattern;
+  }
+
+  override lookup(key: Addr): Addr {
+    const place = super.lookup(key);
+    return place === NULL ? NULL : (this.machine.memory.readU32(place) as Addr);
+  }
+
+  override update(_key: Addr, _value: Addr, _flags: number): Status {
+    return errno('EINVAL');
+  }
+
+  override sysUpdate(key: Uint8Array, value: Uint8Array, flags: number): Status {
+    const inner = admit(this.host, this.pattern, u32(value));
+    if (typeof inner === 'number') return inner;
+    const keyAddr = this.keyIn(key);
+    const old = this.#inner(this.lookup(keyAddr));
+    inner.hold();
+    const status = super.update(keyAddr, this.valueIn(u32Bytes(inner.addr)), flags);
+    if (status !== 0) inner.release();
+    else if (old) this.#drop(old);
+    return status;
+  }
+
+  #inner(addr: Addr): BpfMap | undefined {
+    return addr === NULL ? undefined : this.host.mapAt(addr);
+  }
+
+  #drop(map: BpfMap): void {
+    this.machine.grace.after(() => map.release());
+  }
+
+  protected override elemValue(elem: number): Uint8Array<ArrayBuffer> {
+    const inner = this.#inner(this.machine.memory.readU32(this.table.value(elem)) as Addr);
+    return u32Bytes(inner?.id ?? 0);
+  }
+
+  protected override drop(elem: number): void {
+    const inner = this.#inner(this.machine.memory.readU32(this.table.value(elem)) as Addr);
+    super.drop(elem);
+    if (inner) this.#drop(inner);
+  }
+
+  override sysLookupAndDelete(_key: Uint8Array, _flags: number): SysValue {
+    return errno('ENOTSUPP');
+  }
+
+  override destroy(): void {
+    for (const elem of this.table.all()) this.drop(elem);
+    super.destroy();
+  }
+}

@@ -1,0 +1,57 @@
+/** The map types that this kernel has: what each demands, and how it is made. */
+import { Bug } from '../../base/error.ts';
+import type { MapType } from '../../sys/map-types.ts';
+import { ArrayMap, checkArrayLike, checkPercpuArray, PercpuArrayMap } from './array.ts';
+import type { Check } from './checks.ts';
+import { checkHash, HashMap, PercpuHashMap } from './hash.ts';
+import { ArrayOfMaps, checkHashOfMaps, HashOfMaps } from './inner-map.ts';
+import { checkLpmTrie, LpmTrieMap } from './lpm-trie.ts';
+import { LruHashMap } from './lru-hash.ts';
+import type { BpfMap, MapHost, MapShape } from './map.ts';
+import { checkObjectArray } from './object-array.ts';
+import { PerfEventArrayMap } from './perf-event-array.ts';
+import { ProgArrayMap } from './prog-array.ts';
+import { checkQueue, QueueMap } from './queue.ts';
+import { checkRingbuf, RingbufMap } from './ringbuf.ts';
+
+interface MapKind {
+  readonly check: Check;
+  /** @param inner the pattern of the inner maps, for maps of maps */
+  readonly create: (host: MapHost, shape: MapShape, inner: MapShape | undefined) => BpfMap;
+  /** Needs `inner_map_fd`. */
+  readonly ofMaps?: true;
+}
+
+type Plain = new (host: MapHost, shape: MapShape) => BpfMap;
+type OfMaps = new (host: MapHost, shape: MapShape, inner: MapShape) => BpfMap;
+
+const plain = (check: Check, Type: Plain): MapKind => ({
+  check,
+  create: (host, shape) => new Type(host, shape),
+});
+
+const ofMaps = (check: Check, Type: OfMaps): MapKind => ({
+  check,
+  ofMaps: true,
+  create: (host, shape, inner) => {
+    if (!inner) throw new Bug(`creating a ${shape.type} map without its inner map`);
+    return new Type(host, shape, inner);
+  },
+});
+
+export const MAP_KINDS: Partial<Record<MapType, MapKind>> = {
+  hash: plain(checkHash, HashMap),
+  array: plain(checkArrayLike, ArrayMap),
+  prog_array: plain(checkObjectArray, ProgArrayMap),
+  perf_event_array: plain(checkObjectArray, PerfEventArrayMap),
+  percpu_hash: plain(checkHash, PercpuHashMap),
+  percpu_array: plain(checkPercpuArray, PercpuArrayMap),
+  lru_hash: plain(checkHash, LruHashMap),
+  lru_percpu_hash: plain(checkHash, LruHashMap),
+  lpm_trie: plain(checkLpmTrie, LpmTrieMap),
+  array_of_maps: ofMaps(checkObjectArray, ArrayOfMaps),
+  hash_of_maps: ofMaps(checkHashOfMaps, HashOfMaps),
+  queue: plain(checkQueue, QueueMap),
+  stack: plain(checkQueue, QueueMap),
+  ringbuf: plain(checkRingbuf, RingbufMap),
+};
