@@ -18,6 +18,8 @@ export {
   formatCoreSpec,
   parseCoreSpec,
 } from './core-spec.ts';
+export { declareC, prototypeC } from './declare-c.ts';
+export { type DumpCOptions, dumpC } from './dump-c.ts';
 export { BtfBuilder, type BtfBuilderOptions, encodeBtf } from './encode.ts';
 export {
   type BtfExt,
