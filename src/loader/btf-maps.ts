@@ -1,10 +1,9 @@
 /** Maps declared by types in `.maps`: a variable of a struct type whose members' types are the attributes. */
 import { InputError } from '../base/error.ts';
-import { type Btf, type BtfTypeId, VOID } from '../btf/index.ts';
-import { resolve, resolveType, sizeOf } from '../btf/size.ts';
+import { type Btf, type BtfTypeId, resolve, resolveType, sizeOf, VOID } from '../btf/index.ts';
 import { type ElfSection, SECTION_INDEX, SYMBOL_TYPE } from '../elf/index.ts';
-import { mapTypeName } from '../sys/map-types.ts';
-import type { MapType } from '../sys/tables.ts';
+import type { MapType } from '../sys/index.ts';
+import { mapTypeName } from '../sys/index.ts';
 import { kernelName } from './data-maps.ts';
 import type { MapPlace } from './functions.ts';
 import type { ObjectFile } from './object-file.ts';

@@ -1,16 +1,13 @@
 /** Global data: the maps that hold `.data`, `.rodata`, `.bss` and `.kconfig`, and the variables in them. */
 import { InputError } from '../base/error.ts';
-import { type Btf, type BtfTypeId, VOID } from '../btf/index.ts';
-import { sizeOf } from '../btf/size.ts';
+import { type Btf, type BtfTypeId, sizeOf, VOID } from '../btf/index.ts';
 import { SYMBOL_BIND, SYMBOL_TYPE } from '../elf/index.ts';
+import { MAP_CREATE_FLAGS } from '../sys/index.ts';
 import type { ObjectFile } from './object-file.ts';
 import type { MapSpec } from './spec.ts';
 import { Variable, type VariablePlace } from './variable.ts';
 
-/** `BPF_F_RDONLY_PROG`: programs can't write to it. */
-const RDONLY_PROG = 1 << 7;
-/** `BPF_F_MMAPABLE`: user space can map it. */
-const MMAPABLE = 1 << 10;
+const { BPF_F_RDONLY_PROG: RDONLY_PROG, BPF_F_MMAPABLE: MMAPABLE } = MAP_CREATE_FLAGS;
 
 /** Longest name that the kernel takes for a map or program, without the terminating zero. */
 export const MAX_NAME = 15;

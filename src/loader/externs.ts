@@ -1,7 +1,15 @@
 /** What an object wants from the kernel: `.kconfig` values, `.ksyms` variables and functions. */
 import { InputError } from '../base/error.ts';
-import { type Btf, type BtfTypeId, INT_BOOL, INT_CHAR, INT_SIGNED } from '../btf/index.ts';
-import { alignOf, resolveType, sizeOf } from '../btf/size.ts';
+import {
+  alignOf,
+  type Btf,
+  type BtfTypeId,
+  INT_BOOL,
+  INT_CHAR,
+  INT_SIGNED,
+  resolveType,
+  sizeOf,
+} from '../btf/index.ts';
 import { SECTION_INDEX, SYMBOL_BIND, SYMBOL_TYPE } from '../elf/index.ts';
 import type { ObjectFile } from './object-file.ts';
 import type { ExternSpec, KconfigShape } from './spec.ts';

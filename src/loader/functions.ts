@@ -195,7 +195,7 @@ class AddendRule {
 
   constructor(object: ObjectFile) {
     const comment = object.elf.sections.find((s) => s.name === '.comment');
-    const gcc = comment !== undefined && new TextDecoder().decode(comment.data).startsWith('GCC:');
+    const gcc = comment !== undefined && new TextDecoder().decode(comment.data).includes('GCC:');
     this.#gnu = gcc && object.sectionsOf('programs', 'text').every((s) => addsSymbolValue(object, s));
   }
 

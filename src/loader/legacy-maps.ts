@@ -9,10 +9,9 @@
  */
 import { ByteView } from '../base/bytes.ts';
 import { InputError } from '../base/error.ts';
-import { type Btf, type BtfTypeId, VOID } from '../btf/index.ts';
-import { sizeOf } from '../btf/size.ts';
+import { type Btf, type BtfTypeId, sizeOf, VOID } from '../btf/index.ts';
 import type { ElfSection, ElfSymbol } from '../elf/index.ts';
-import { mapTypeName } from '../sys/map-types.ts';
+import { mapTypeName } from '../sys/index.ts';
 import { kernelName } from './data-maps.ts';
 import type { MapPlace } from './functions.ts';
 import type { ObjectFile } from './object-file.ts';
@@ -118,7 +117,8 @@ function annotatedTypes(
   valueSize: number,
 ): { readonly keyType: BtfTypeId; readonly valueType: BtfTypeId } {
   const id = btf?.find(`____btf_map_${name}`, 'struct');
-  const members = btf && id !== undefined ? btf.typeOf(id, 'struct').members : [];
+  const struct = btf && id !== undefined ? btf.type(id) : undefined;
+  const members = struct?.kind === 'struct' ? struct.members : [];
   const key = members.find((m) => m.name === 'key');
   const value = members.find((m) => m.name === 'value');
   if (!btf || !key || !value || sizeOf(btf, key.type) !== keySize || sizeOf(btf, value.type) !== valueSize) {

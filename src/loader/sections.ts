@@ -2,7 +2,7 @@
  * The section names that say a program's type: libbpf's 116 definitions.
  * @see libbpf, "Program Types and ELF Sections"
  */
-import type { AttachType, ProgType } from '../sys/tables.ts';
+import type { AttachType, ProgType } from '../sys/index.ts';
 
 /** What a section name says about the programs in it. */
 export interface SectionDef {

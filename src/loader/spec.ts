@@ -5,7 +5,7 @@
 import type { Brand } from '../base/brand.ts';
 import type { Btf, BtfTypeId, CoreReloKind } from '../btf/index.ts';
 import type { InsnIdx } from '../isa/insn.ts';
-import type { AttachType, MapType, ProgType } from '../sys/tables.ts';
+import type { AttachType, MapType, ProgType } from '../sys/index.ts';
 import type { Variable } from './variable.ts';
 
 /** Index into {@link ObjectSpec.functions}. */

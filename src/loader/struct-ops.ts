@@ -1,7 +1,6 @@
 /** `.struct_ops` sections: variables whose members are programs that the kernel will call. */
 import { InputError } from '../base/error.ts';
-import { type Btf, VOID } from '../btf/index.ts';
-import { resolve, resolveType } from '../btf/size.ts';
+import { type Btf, resolve, resolveType, VOID } from '../btf/index.ts';
 import { SYMBOL_TYPE } from '../elf/index.ts';
 import { kernelName } from './data-maps.ts';
 import type { ObjectFile } from './object-file.ts';

@@ -1,6 +1,5 @@
 import { InputError } from '../base/error.ts';
-import { type Btf, type BtfTypeId, INT_BOOL, INT_SIGNED } from '../btf/index.ts';
-import { resolveType } from '../btf/size.ts';
+import { type Btf, type BtfTypeId, INT_BOOL, INT_SIGNED, resolveType } from '../btf/index.ts';
 
 /** A variable's value: scalars of up to four bytes are numbers, eight-byte ones are bigints, all else is its bytes. */
 export type VariableValue = number | bigint | boolean | Uint8Array;

@@ -1,0 +1,375 @@
+/**
+ * Loads an {@link ObjectSpec} into a kernel: BTF, maps, relocation, programs. Either everything that was asked for is in
+ * the kernel, or nothing.
+ */
+import { InputError } from '../base/error.ts';
+import { type Btf, CoreRelocator } from '../btf/index.ts';
+import {
+  type AttachType,
+  attachTypeName,
+  type Fd,
+  type Kernel,
+  PROG_LOAD_FLAGS,
+  type ProgLoadAttr,
+  type ProgType,
+} from '../sys/index.ts';
+import { findTarget } from './attach-target.ts';
+import { applyCoreRelos, POISON_IMM, type PoisonedRelo } from './core-patch.ts';
+import {
+  type CreatedMap,
+  createMap,
+  fillMaps,
+  fillStructOps,
+  type MapContext,
+  type MapOptions,
+  putFd,
+} from './create-maps.ts';
+import { kernelName } from './data-maps.ts';
+import { KernelTypes } from './kernel-types.ts';
+import { type LinkedProgram, linkProgram } from './link.ts';
+import { LoadedObject, type LoadedProgram } from './object.ts';
+import { relocateProgram } from './relocate.ts';
+import { kernelVersion, type ResolvedExtern, resolveExterns } from './resolve-externs.ts';
+import type { ObjectSpec, ProgramSpec } from './spec.ts';
+
+/** What the caller may say about one program. */
+export interface ProgramOptions {
+  readonly type?: ProgType;
+  readonly attach?: AttachType;
+  /** Instead of what the section's name says: a function, a tracepoint. */
+  readonly target?: string;
+  /** The program that is traced or replaced, when it is not the kernel. */
+  readonly attachProg?: Fd;
+  /** Device that the program is bound to, by index. */
+  readonly ifindex?: number;
+}
+
+/** What the caller may say about loading. */
+export interface LoadOptions extends MapOptions {
+  /** The programs to load, and with them those that their maps start with; default all whose section has no `?`. */
+  readonly programs?: readonly string[];
+  /** Type of the programs whose section's name says none (iproute2's objects). */
+  readonly type?: ProgType;
+  /** By program name. */
+  readonly program?: Readonly<Record<string, ProgramOptions>>;
+  /** The kernel's types for CO-RE, where they are not the running kernel's. */
+  readonly btf?: Btf;
+  /** Bits of the verifier's log level for programs that load; one that is refused always has its log. */
+  readonly logLevel?: number;
+  /** Bytes for the log. */
+  readonly logSize?: number;
+}
+
+/**
+ * Loads an object.
+ *
+ * @throws InputError when the kernel lacks or refuses something; nothing is left behind. A verifier's refusal names
+ * the program, carries the errno, and has the log as `detail`.
+ */
+export function loadObject(kernel: Kernel, spec: ObjectSpec, options: LoadOptions = {}): LoadedObject {
+  const fds: Fd[] = [];
+  const types = new KernelTypes(kernel);
+  try {
+    return new Loader(kernel, spec, options, types, fds).load();
+  } catch (error) {
+    for (const fd of fds.reverse()) kernel.closeFd(fd);
+    throw error;
+  } finally {
+    types.close();
+  }
+}
+
+/** A program on its way into the kernel. */
+interface Prepared {
+  readonly spec: ProgramSpec;
+  readonly linked: LinkedProgram;
+}
+
+class Loader {
+  readonly #kernel: Kernel;
+  readonly #spec: ObjectSpec;
+  readonly #options: LoadOptions;
+  readonly #types: KernelTypes;
+  readonly #fds: Fd[];
+  #btfFd: Fd | undefined;
+  #btfProblem: InputError | undefined;
+  #relocator: CoreRelocator | undefined;
+
+  constructor(kernel: Kernel, spec: ObjectSpec, options: LoadOptions, types: KernelTypes, fds: Fd[]) {
+    this.#kernel = kernel;
+    this.#spec = spec;
+    this.#options = options;
+    this.#types = types;
+    this.#fds = fds;
+  }
+
+  load(): LoadedObject {
+    const spec = this.#spec;
+    if (!spec.littleEndian) {
+      throw new InputError(
+        'loader-byte-order',
+        `${spec.file}: the object is big-endian, the kernel is not; compile with --target=bpfel`,
+      );
+    }
+    const prepared = this.#select().map(
+      (program): Prepared => ({ spec: program, linked: linkProgram(spec, program) }),
+    );
+    for (const { spec: program } of prepared) this.#typeOf(program);
+    const wanted = new Set<string>();
+    for (const { linked } of prepared) {
+      for (const ref of linked.refs)
+        if (ref.kind === 'extern' || ref.kind === 'kfunc') wanted.add(ref.extern);
+    }
+    const { externs, kconfig } = resolveExterns(this.#kernel, this.#types, spec, wanted);
+
+    this.#loadBtf();
+    const context: MapContext = {
+      kernel: this.#kernel,
+      types: this.#types,
+      spec,
+      btfFd: this.#btfFd,
+      options: this.#options,
+      kconfig,
+      own: (fd) => this.#own(fd),
+    };
+    const maps = new Map<string, CreatedMap>();
+    for (const map of spec.maps.values()) {
+      if (map.structOps && !map.structOps.autocreate) continue;
+      maps.set(map.name, createMap(context, map));
+    }
+    fillMaps(this.#kernel, maps);
+
+    const programs = new Map<string, LoadedProgram>();
+    for (const { spec: program, linked } of prepared) {
+      programs.set(program.name, this.#loadProgram(program, linked, maps, externs));
+    }
+    this.#fillPrograms(maps, programs);
+    for (const map of maps.values()) {
+      // A table without a link is registered by its update, which is attaching it.
+      if (map.owned && map.spec.structOps?.link)
+        fillStructOps(context, map, (name) => programs.get(name)?.fd);
+    }
+    return new LoadedObject({
+      kernel: this.#kernel,
+      spec,
+      programs,
+      maps: new Map(
+        [...maps.values()].map((m) => [
+          m.spec.name,
+          { name: m.spec.name, fd: m.fd, spec: m.spec, maxEntries: m.maxEntries },
+        ]),
+      ),
+      btfFd: this.#btfFd,
+      btfProblem: this.#btfProblem,
+      fds: this.#fds.splice(0),
+    });
+  }
+
+  #own(fd: Fd): Fd {
+    this.#fds.push(fd);
+    return fd;
+  }
+
+  /** The programs to load: the named ones and those that prog arrays hold with them, or all that load by themselves. */
+  #select(): ProgramSpec[] {
+    const { programs, maps, file } = this.#spec;
+    if (!this.#options.programs) return [...programs.values()].filter((p) => p.autoload);
+    const chosen = new Map<string, ProgramSpec>();
+    const queue = [...this.#options.programs];
+    for (let name = queue.shift(); name !== undefined; name = queue.shift()) {
+      if (chosen.has(name)) continue;
+      const program = programs.get(name);
+      if (!program) {
+        const names = [...programs.keys()].join(', ') || 'none';
+        throw new InputError('loader-name', `${file}: there is no program ${name}; there are: ${names}`);
+      }
+      chosen.set(name, program);
+      const used = linkProgram(this.#spec, program).refs.flatMap((ref) =>
+        ref.kind === 'map' ? [ref.map] : [],
+      );
+      for (const map of used.map((m) => maps.get(m)!)) {
+        queue.push(...map.slots.filter((s) => s.kind === 'prog').map((s) => s.name));
+        if (map.type !== 'prog_array' || map.id === 0) continue;
+        queue.push(...[...programs.values()].filter((p) => p.tail?.id === map.id).map((p) => p.name));
+      }
+    }
+    return [...programs.values()].filter((p) => chosen.has(p.name));
+  }
+
+  #programOptions(name: string): ProgramOptions {
+    const all = this.#options.program;
+    return (all && Object.hasOwn(all, name) ? all[name] : undefined) ?? {};
+  }
+
+  #typeOf(program: ProgramSpec): ProgType {
+    const type = this.#programOptions(program.name).type ?? program.type ?? this.#options.type;
+    if (type !== undefined) return type;
+    throw new InputError(
+      'loader-program-type',
+      `${this.#spec.file}: program ${program.name}: section ${program.section} says no program type; give one, ` +
+        `or name the section as libbpf does (xdp, tc, kprobe/FUNCTION)`,
+    );
+  }
+
+  /** As libbpf does, an object whose BTF the kernel refuses is loaded without. */
+  #loadBtf(): void {
+    const { btf } = this.#spec;
+    if (!btf) return;
+    try {
+      this.#btfFd = this.#own(this.#kernel.bpf.btf_load({ btf: btf.bytes }));
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      this.#btfProblem = error;
+    }
+  }
+
+  #applyCore(linked: LinkedProgram, what: string): PoisonedRelo[] {
+    if (linked.coreRelos.length === 0) return [];
+    if (!this.#relocator) {
+      const target = this.#options.btf ?? this.#types.vmlinux;
+      if (!target) {
+        throw new InputError(
+          'loader-no-btf',
+          `${what}: its CO-RE relocations need the kernel's types, but the kernel has no BTF; give one`,
+        );
+      }
+      const modules = this.#options.btf ? [] : this.#types.modules().map((m) => m.btf);
+      this.#relocator = new CoreRelocator(this.#spec.btf!, target, modules);
+    }
+    return applyCoreRelos(linked, this.#relocator, what);
+  }
+
+  #loadProgram(
+    program: ProgramSpec,
+    linked: LinkedProgram,
+    maps: ReadonlyMap<string, CreatedMap>,
+    externs: ReadonlyMap<string, ResolvedExtern>,
+  ): LoadedProgram {
+    const what = `${this.#spec.file}: program ${program.name} (section ${program.section})`;
+    const given = this.#programOptions(program.name);
+    const type = this.#typeOf(program);
+    const poisoned = this.#applyCore(linked, what);
+    const modules = relocateProgram(
+      linked,
+      {
+        mapFd: (name) => {
+          const map = maps.get(name);
+          if (map) return map.fd;
+          throw new InputError('loader-map', `${what}: map ${name}, which it uses, was not created`);
+        },
+        extern: (name) => externs.get(name)!,
+      },
+      what,
+    );
+    const described = given.attach === undefined ? program : { ...program, attach: given.attach };
+    const { memberIndex, ...target } = findTarget(
+      this.#kernel,
+      this.#types,
+      this.#spec,
+      described,
+      given.target,
+      given.attachProg,
+    );
+    const attach = memberIndex === undefined ? described.attach : attachTypeName(memberIndex);
+    const flags =
+      (program.sleepable ? PROG_LOAD_FLAGS.BPF_F_SLEEPABLE : 0) |
+      (program.frags ? PROG_LOAD_FLAGS.BPF_F_XDP_HAS_FRAGS : 0);
+    const attr: ProgLoadAttr = {
+      prog_type: type,
+      prog_name: kernelName(program.name),
+      insns: linked.insns,
+      license: this.#spec.license,
+      kern_version: this.#spec.version ?? kernelVersion(this.#kernel.release),
+      ...(attach === undefined || type !== (program.type ?? type) ? {} : { expected_attach_type: attach }),
+      ...(flags === 0 ? {} : { prog_flags: flags }),
+      ...(given.ifindex === undefined ? {} : { prog_ifindex: given.ifindex }),
+      ...(modules.length === 0 ? {} : { fd_array: modules }),
+      ...target,
+      ...this.#infoAttr(linked),
+    };
+    const { fd, log } = this.#verify(attr, what, poisoned);
+    return { name: program.name, fd: this.#own(fd), type, spec: program, log, poisoned };
+  }
+
+  /** Functions and lines for the kernel's log and listings; all or none, since the kernel wants every function. */
+  #infoAttr(linked: LinkedProgram): Partial<ProgLoadAttr> {
+    if (this.#btfFd === undefined || linked.funcs.some((f) => f.btfType === undefined)) return {};
+    return {
+      prog_btf_fd: this.#btfFd,
+      func_info: records(linked.funcs.map((f) => [f.insn, f.btfType!])),
+      func_info_rec_size: 8,
+      ...(linked.lines.length === 0
+        ? {}
+        : {
+            line_info: records(
+              linked.lines.map((l) => [
+                l.insn,
+                l.fileOffset,
+                l.textOffset,
+                ((l.line << 10) | (l.column & 0x3ff)) >>> 0,
+              ]),
+            ),
+            line_info_rec_size: 16,
+          }),
+    };
+  }
+
+  /** Loads; a program that is refused is loaded once more for the log. */
+  #verify(attr: ProgLoadAttr, what: string, poisoned: readonly PoisonedRelo[]) {
+    const level = this.#options.logLevel ?? 0;
+    const size = this.#options.logSize === undefined ? {} : { log_size: this.#options.logSize };
+    try {
+      return this.#kernel.bpf.prog_load(level === 0 ? attr : { ...attr, ...size, log_level: level });
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      throw this.#refusal(level === 0 ? this.#again(attr, size, error) : error, what, poisoned);
+    }
+  }
+
+  #again(attr: ProgLoadAttr, size: { readonly log_size?: number }, first: InputError): InputError {
+    try {
+      const { fd } = this.#kernel.bpf.prog_load({ ...attr, ...size, log_level: 1 });
+      this.#kernel.closeFd(fd);
+    } catch (second) {
+      if (second instanceof InputError && second.errno === first.errno) return second;
+    }
+    return first;
+  }
+
+  #refusal(error: InputError, what: string, poisoned: readonly PoisonedRelo[]): InputError {
+    const unresolved = error.detail?.includes(`unknown#${POISON_IMM}`)
+      ? `; the kernel lacks what it needs: ${poisoned.map((p) => `instruction ${p.insn}: ${p.problem}`).join('; ')}`
+      : '';
+    return new InputError('loader-prog-load', `${what}: ${error.message}${unresolved}`, {
+      cause: error,
+      ...(error.errno === undefined ? {} : { errno: error.errno }),
+      ...(error.detail === undefined ? {} : { detail: error.detail }),
+    });
+  }
+
+  /** Puts programs into the prog arrays that start with them. */
+  #fillPrograms(maps: ReadonlyMap<string, CreatedMap>, programs: ReadonlyMap<string, LoadedProgram>): void {
+    for (const map of maps.values()) {
+      if (!map.owned || map.spec.type !== 'prog_array') continue;
+      for (const slot of map.spec.slots) {
+        const program = slot.kind === 'prog' ? programs.get(slot.name) : undefined;
+        if (program) putFd(this.#kernel, map.fd, slot.index, program.fd);
+      }
+      if (map.spec.id === 0) continue;
+      for (const program of programs.values()) {
+        const { tail } = program.spec;
+        if (tail?.id === map.spec.id) putFd(this.#kernel, map.fd, tail.index, program.fd);
+      }
+    }
+  }
+}
+
+/** Records of 32-bit words. */
+function records(rows: readonly (readonly number[])[]): Uint8Array {
+  const width = rows[0]?.length ?? 0;
+  const view = new DataView(new ArrayBuffer(rows.length * width * 4));
+  for (const [r, row] of rows.entries()) {
+    for (const [c, word] of row.entries()) view.setUint32((r * width + c) * 4, word, true);
+  }
+  return new Uint8Array(view.buffer);
+}
