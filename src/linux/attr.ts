@@ -227,6 +227,8 @@ export const LINK_TAIL = {
     pid: u32,
   }),
   tracing: struct({ target_btf_id: u32, cookie: u64 }),
+  /** Since 7.2. */
+  tracing_multi: struct({ ids: u64, cookies: u64, cnt: u32 }),
   netfilter: struct({ pf: u32, hooknum: u32, priority: s32, flags: u32 }),
   /** tcx, netkit and cgroup. */
   anchor: struct({ relative: u32, expected_revision: u64 }),

@@ -138,6 +138,17 @@ function tail(attr: LinkCreateAttr, scratch: Scratch): Uint8Array {
       }),
     );
   }
+  if (attr.tracing_multi !== undefined) {
+    const { ids, cookies } = attr.tracing_multi;
+    sameLength('tracing_multi', ids.length, { cookies });
+    forms.push(
+      encode(LINK_TAIL.tracing_multi, {
+        ids: scratch.put(new Uint8Array(Uint32Array.from(ids).buffer)),
+        cookies: putU64s(cookies, scratch),
+        cnt: ids.length,
+      }),
+    );
+  }
   if (attr.uprobe_multi !== undefined) {
     const { path, offsets, ref_ctr_offsets, cookies, flags = 0, pid = 0 } = attr.uprobe_multi;
     sameLength('uprobe_multi', offsets.length, { ref_ctr_offsets, cookies });

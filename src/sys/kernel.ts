@@ -255,6 +255,7 @@ export interface LinkCreateAttr {
     readonly pid?: number;
   };
   readonly tracing?: { readonly target_btf_id: number; readonly cookie: bigint };
+  readonly tracing_multi?: { readonly ids: readonly number[]; readonly cookies?: readonly bigint[] };
   readonly netfilter?: {
     readonly pf: number;
     readonly hooknum: number;
