@@ -68,9 +68,9 @@ function mapFailure(doing: string, number: number): InputError {
 }
 
 const ADVICE: Readonly<Record<string, string>> = {
-  EINVAL: 'the length or offset does not suit it',
-  ENOTSUPP: 'it cannot be mapped; an array needs BPF_F_MMAPABLE',
-  ENODEV: 'it cannot be mapped; an array needs BPF_F_MMAPABLE',
+  EINVAL: 'the length or offset does not suit it, or an array lacks BPF_F_MMAPABLE',
+  ENOTSUPP: 'it can not be mapped; an array needs BPF_F_MMAPABLE',
+  ENODEV: 'it can not be mapped; an array needs BPF_F_MMAPABLE',
   EPERM: 'it is frozen, read-only, or writable by other means',
   EACCES: 'its fd was not opened for that',
   EBADF: 'it is not open',
