@@ -20,6 +20,7 @@ export {
 } from './core-spec.ts';
 export { declareC, prototypeC } from './declare-c.ts';
 export { type DumpCOptions, dumpC } from './dump-c.ts';
+export { dumpRaw, type RawType, rawText, rawType } from './dump-raw.ts';
 export { BtfBuilder, type BtfBuilderOptions, encodeBtf } from './encode.ts';
 export {
   type BtfExt,
