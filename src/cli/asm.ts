@@ -1,0 +1,4 @@
+import { InputError } from '../base/error.ts';
+import type { Command } from './registry.ts';
+export const asmCommand = {} as Command;
+void InputError;

@@ -1,0 +1,2 @@
+import type { Command } from './registry.ts';
+export const runCommand = {} as Command;
