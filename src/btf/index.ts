@@ -34,6 +34,14 @@ export {
   parseBtfExt,
 } from './ext.ts';
 export {
+  type FormatOptions,
+  formatValue,
+  formatValueLine,
+  type JsonTree,
+  valueTree,
+  writeJson,
+} from './format.ts';
+export {
   BTF_KIND_BY_ID,
   BTF_KINDS,
   BTF_LINKAGES,
@@ -85,3 +93,4 @@ export {
   type BtfVoid,
   VOID,
 } from './type.ts';
+export { type BtfValue, type BtfValueInput, decodeValue, encodeValue } from './value.ts';
