@@ -9,7 +9,8 @@ import { INT_BOOL, INT_CHAR, INT_SIGNED } from './kinds.ts';
 import { resolve, resolveType, trySizeOf } from './size.ts';
 import type { BtfArray, BtfComposite, BtfInt, BtfTypeId } from './type.ts';
 import {
-  type BtfValue,
+  arrayText,
+  type BitPlace,
   decodeValue,
   enumValue,
   intPlace,
