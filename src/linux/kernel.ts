@@ -13,6 +13,11 @@ import { queryCommands } from './query.ts';
 import { possibleCpus, System } from './system.ts';
 import { testRunCommands } from './test-run.ts';
 
+export interface LinuxOptions {
+  /** Room for a log, in bytes, when the caller does not say; it grows as the kernel asks for. Default 16 MiB. */
+  readonly logBytes?: number;
+}
+
 /** The kernel that this process runs on. Its file descriptors are the process's own. */
 class LinuxKernel implements Kernel {
   readonly name = 'linux';
@@ -21,14 +26,14 @@ class LinuxKernel implements Kernel {
   readonly #caller: Caller;
   readonly #system = new System();
 
-  constructor(library: Libc) {
+  constructor(library: Libc, options: LinuxOptions) {
     this.possibleCpus = possibleCpus();
     const caller = new Caller(library, this.possibleCpus);
     this.#caller = caller;
     this.bpf = {
       ...mapCommands(caller),
       ...batchCommands(caller),
-      ...loadCommands(caller, new LogBuffer(library)),
+      ...loadCommands(caller, new LogBuffer(library, options.logBytes)),
       ...testRunCommands(caller),
       ...linkCommands(caller),
       ...queryCommands(caller),
@@ -69,8 +74,8 @@ class LinuxKernel implements Kernel {
 }
 
 /** Opens the kernel that this process runs on. Whether it may be used shows at the first call: see {@link linuxStatus}. */
-export function openLinux(): Kernel {
-  return new LinuxKernel(libc());
+export function openLinux(options: LinuxOptions = {}): Kernel {
+  return new LinuxKernel(libc(), options);
 }
 
 export type LinuxStatus = { readonly ok: true } | { readonly ok: false; readonly reason: string };

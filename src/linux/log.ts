@@ -10,14 +10,18 @@ export class LogBuffer {
   #memory = Buffer.alloc(0);
   #address = 0n;
 
-  constructor(libc: Libc) {
+  /** Bytes to offer the kernel at first. */
+  readonly firstBytes: number;
+
+  constructor(libc: Libc, firstBytes = DEFAULT_BYTES) {
     this.#libc = libc;
+    this.firstBytes = firstBytes;
   }
 
   /** Its address, for at least so many bytes. What it held is void. */
   reserve(size: number): bigint {
     if (size > this.#memory.length) {
-      this.#memory = Buffer.from(new ArrayBuffer(Math.max(size, DEFAULT_BYTES)));
+      this.#memory = Buffer.from(new ArrayBuffer(Math.max(size, this.firstBytes)));
       this.#address = BigInt(this.#libc.addressOf(this.#memory));
     }
     this.#memory[0] = 0;
@@ -36,6 +40,4 @@ export class LogBuffer {
     if (size >= LIMITS.BPF_LOG_MAX) return undefined;
     return Math.min(trueSize > size ? trueSize : size * 4, LIMITS.BPF_LOG_MAX);
   }
-
-  static readonly defaultBytes = DEFAULT_BYTES;
 }

@@ -35,7 +35,7 @@ export function loadCommands(caller: Caller, log: LogBuffer): Pick<Bpf, 'prog_lo
         if (result < 0) throw failure('prog_load', attr, -result);
         return { fd: caller.adopt(result, { kind: 'prog', type: attr.prog_type }), log: '' };
       }
-      for (let size = attr.log_size ?? LogBuffer.defaultBytes; ; ) {
+      for (let size = attr.log_size ?? log.firstBytes; ; ) {
         const log_buf = log.reserve(size);
         const result = caller.try('prog_load', { ...fields, log_level: level, log_size: size, log_buf });
         const trueSize = scratch.view.getUint32(PROG_TRUE_SIZE, true);
@@ -64,7 +64,7 @@ export function loadCommands(caller: Caller, log: LogBuffer): Pick<Bpf, 'prog_lo
       };
       let level = attr.log_level ?? 0;
       for (;;) {
-        const size = level === 0 ? 0 : LogBuffer.defaultBytes;
+        const size = level === 0 ? 0 : log.firstBytes;
         const result = caller.try('btf_load', {
           ...fields,
           btf_log_level: level,
