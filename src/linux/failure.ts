@@ -81,10 +81,14 @@ const ADVICE: { readonly [C in Command]?: { readonly [E in Errno]?: string } } =
   },
   obj_pin: {
     EEXIST: 'something of that name exists',
-    EINVAL: 'a bpf filesystem must be mounted there, and the path may not contain dots',
-    EPERM: 'the path must be in a bpf filesystem (mount -t bpf) that this user may write to',
+    EPERM:
+      'the path must be in a bpf filesystem (mount -t bpf) that this user may write to, whose names have no dots',
   },
-  obj_get: { EACCES: 'its permissions do not allow it' },
+  obj_get: {
+    EACCES: 'its permissions, or those of a folder above it, do not allow it',
+    EPERM:
+      'this user may not open BPF objects, or there is a dot in the name: no name in a bpf filesystem has dots',
+  },
   prog_test_run: {
     ENOTSUPP: "programs of this type can't be test-run",
     EOPNOTSUPP: "programs of this type can't be test-run",

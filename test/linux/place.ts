@@ -8,9 +8,9 @@ interface Place extends Disposable {
   readonly path: string;
 }
 
-/** A cgroup v2 of no processes. */
-export function makeCgroup(): Place & { readonly fd: number } {
-  const path = join(cgroupRoot(), `skep-test-${process.pid}-${Math.random().toString(36).slice(2)}`);
+/** A cgroup v2 of no processes. @param parent the cgroup that it is made in; default the root */
+export function makeCgroup(parent = cgroupRoot()): Place & { readonly fd: number } {
+  const path = join(parent, `skep-test-${process.pid}-${Math.random().toString(36).slice(2)}`);
   mkdirSync(path);
   const fd = openSync(path, 'r');
   return {
