@@ -16,6 +16,8 @@ import { structOpsValue } from './struct-ops-value.ts';
 export interface MapOptions {
   /** `max_entries` by map name, where the object's is to be another. */
   readonly maxEntries?: Readonly<Record<string, number>>;
+  /** `value_size` by map name, where it depends on the machine (the depth of stack traces). */
+  readonly valueSize?: Readonly<Record<string, number>>;
   /** Maps to use instead of creating them, by name. They stay the caller's to close. */
   readonly reuseMaps?: Readonly<Record<string, Fd>>;
   /** Where maps are pinned; default `/sys/fs/bpf`. */
@@ -113,7 +115,7 @@ function createAttr(context: MapContext, map: MapSpec): MapCreateAttr {
     map_type: map.type,
     map_name: map.kernelName,
     key_size: map.keySize,
-    value_size: map.valueSize,
+    value_size: own(options.valueSize, map.name) ?? map.valueSize,
     max_entries: maxEntries(kernel, map, own(options.maxEntries, map.name)),
     map_flags: map.flags | (map.numaNode === undefined ? 0 : MAP_CREATE_FLAGS.BPF_F_NUMA_NODE),
     ...(map.numaNode === undefined ? {} : { numa_node: map.numaNode }),

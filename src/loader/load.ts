@@ -146,8 +146,10 @@ class Loader {
     this.#fillPrograms(maps, programs);
     for (const map of maps.values()) {
       // A table without a link is registered by its update, which is attaching it.
-      if (map.owned && map.spec.structOps?.link)
+      const ops = map.owned ? map.spec.structOps : undefined;
+      if (ops?.link && ops.funcs.every((f) => programs.has(f.program))) {
         fillStructOps(context, map, (name) => programs.get(name)?.fd);
+      }
     }
     return new LoadedObject({
       kernel: this.#kernel,
