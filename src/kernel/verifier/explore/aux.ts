@@ -1,0 +1,24 @@
+import type { MapFacts } from '../environment.ts';
+import type { RegType } from './reg-type.ts';
+
+/** What exploration learns of one instruction, over all paths that reach it. */
+export class InsnAux {
+  /** Some path reached it. */
+  seen = false;
+  /** Kind of pointer that a load or store goes through; every path must agree on how the access is to be done. */
+  ptrType: RegType | undefined = undefined;
+  /** Map argument of a helper call: `null` when paths disagree. */
+  map: MapFacts | null | undefined = undefined;
+  /** Constant key of a map helper or index of a tail call: `undefined` before the first visit, `null` when it varies. */
+  constKey: bigint | null | undefined = undefined;
+  /** Way that a conditional jump was seen to go. */
+  taken = false;
+  fellThrough = false;
+  /** A barrier before it ends speculative execution. */
+  nospec = false;
+  /** A barrier behind it keeps its result from being speculated on. */
+  nospecResult = false;
+  /** Mask of pointer arithmetic in unprivileged programs. */
+  aluState = 0;
+  aluLimit = 0;
+}

@@ -1,0 +1,86 @@
+/** Fills the {@link Plan}: where states are remembered, which registers are live, where the loops are. */
+import type { Draft } from '../structure/draft.ts';
+import { successorsOf } from './flow.ts';
+import { computeLiveRegs } from './live-regs.ts';
+import { Plan } from './plan.ts';
+import { findLoops } from './scc.ts';
+
+/** What a call means for the plan. */
+export interface CallFacts {
+  /** Arguments that the prototype has. */
+  readonly args: number;
+  /** Runs a callback: before it returns, or later. */
+  readonly callback?: 'sync' | 'async';
+  /** Gives an open-coded iterator's next element. */
+  readonly iterNext?: true;
+}
+
+/** @param call facts of the helper or kernel function that is called at a slot; `undefined` where it is unknown */
+export function buildPlan(draft: Draft, call: (idx: number) => CallFacts | undefined): Plan {
+  const plan = new Plan(draft.count);
+  for (let idx = 0; idx < draft.count; idx++) markPoints(draft, plan, idx, call);
+  for (const sub of draft.subprograms) plan.markPrunePoint(sub.start);
+  computeLiveRegs(draft, (idx) => call(idx)?.args, plan.liveRegs);
+  plan.scc.set(
+    findLoops(
+      draft.count,
+      (idx) => successorsOf(draft, idx),
+      (idx) => plan.callsSyncCallback(idx),
+    ),
+  );
+  return plan;
+}
+
+function markPoints(
+  draft: Draft,
+  plan: Plan,
+  idx: number,
+  call: (idx: number) => CallFacts | undefined,
+): void {
+  const insn = draft.insns[idx];
+  if (insn === undefined) return;
+  const markBoth = (at: number) => {
+    if (at < 0 || at >= draft.count) return;
+    plan.markPrunePoint(at);
+    plan.markJumpPoint(at);
+  };
+  switch (insn.kind) {
+    case 'ja':
+      // No good place to prune, but walking back needs the jump in the history.
+      markBoth(idx + insn.off + 1);
+      return;
+    case 'jmp':
+      plan.markPrunePoint(idx);
+      markBoth(idx + insn.off + 1);
+      return;
+    case 'may_goto':
+      plan.markPrunePoint(idx);
+      plan.markForcedCheckpoint(idx);
+      plan.markMayGoto(idx);
+      markBoth(idx + insn.off + 1);
+      return;
+    case 'call': {
+      if (insn.target.kind === 'local') {
+        // What follows a call is reached from the callee's exit.
+        markBoth(idx + 1);
+        return;
+      }
+      const facts = call(idx);
+      if (facts?.callback !== undefined) {
+        plan.markPrunePoint(idx);
+        if (facts.callback === 'sync') {
+          plan.markSyncCallback(idx);
+          plan.markForcedCheckpoint(idx);
+          markBoth(idx + 1);
+        }
+      }
+      if (facts?.iterNext === true) {
+        plan.markIterNext(idx);
+        plan.markPrunePoint(idx);
+        plan.markForcedCheckpoint(idx);
+      }
+      return;
+    }
+    default:
+  }
+}

@@ -1,0 +1,327 @@
+/**
+ * Exploration: every path through the program, one instruction at a time, on abstract values.
+ *
+ * A path goes on until it leaves the program, until it reaches a state that was explored before, or until something
+ * is wrong; conditional jumps that can go both ways put the other way on a stack. What an instruction does to the
+ * state is in the files named after it; this one is the loop and what all of them share.
+ *
+ * Refusals travel as a {@link Refused} inside this room; `verify()` turns it into a value.
+ */
+import { Bug } from '../../../base/error.ts';
+import type { Insn } from '../../../isa/insn.ts';
+import type { Errno } from '../../../sys/errno.ts';
+import { PROG_LOAD_FLAGS } from '../../../sys/flags.ts';
+import type { Refusal, RejectCode } from '../rejection.ts';
+import { type Draft, subprogramStarting } from '../structure/draft.ts';
+import { InsnAux } from './aux.ts';
+import { Wanted } from './backtrack.ts';
+import type { EqualityRules } from './equal.ts';
+import { flowOf } from './flow.ts';
+import { type JumpEntry, JumpHistory, type LinkedReg } from './history.ts';
+import { IdMap } from './ids.ts';
+import { checkInsn } from './insn.ts';
+import type { Log } from './log.ts';
+import { LoopVisits } from './loops.ts';
+import type { Plan } from './plan.ts';
+import type { SubprogFlow } from './stack-liveness.ts';
+import { StackLiveness } from './stack-liveness.ts';
+import { VerifierState } from './state.ts';
+import { isVisited, pathEnded, type Remembered } from './visited.ts';
+
+/** Instructions that verification may process. @see include/linux/bpf.h, BPF_COMPLEXITY_LIMIT_INSNS */
+export const MAX_PROCESSED = 1_000_000;
+/** Paths that may wait. @see kernel/bpf/verifier.c, BPF_COMPLEXITY_LIMIT_JMP_SEQ */
+export const MAX_PENDING = 8192;
+
+/** Thrown inside exploration, caught at its edge. */
+export class Refused extends Error {
+  readonly refusal: Refusal;
+  constructor(refusal: Refusal) {
+    super(refusal.problem);
+    this.refusal = refusal;
+  }
+}
+
+/** A path that waits to be explored. */
+interface Pending {
+  readonly state: VerifierState;
+  readonly insnIdx: number;
+  readonly prevInsnIdx: number;
+  /** Length of the log when it was put aside: at level 1 only the failing path is kept. */
+  readonly logPos: number;
+}
+
+/** What the caller's capabilities allow; see `struct bpf_verifier_env`. */
+export interface ExploreCaps {
+  /** CAP_BPF: subprograms, bounded loops, precision, more than 4096 instructions. */
+  readonly bpf: boolean;
+  /** CAP_PERFMON: pointers may leak into scalars and out of the program. */
+  readonly allowPtrLeaks: boolean;
+  readonly allowUninitStack: boolean;
+  /** No mitigation of speculation past bounds checks (v1) and of store bypass (v4) is needed. */
+  readonly bypassSpecV1: boolean;
+  readonly bypassSpecV4: boolean;
+}
+
+export class Explorer implements EqualityRules {
+  readonly draft: Draft;
+  readonly insns: readonly (Insn | undefined)[];
+  readonly plan: Plan;
+  readonly log: Log;
+  readonly caps: ExploreCaps;
+  readonly testStateFreq: boolean;
+  readonly ids = new IdMap();
+  readonly wanted = new Wanted();
+  readonly loops = new LoopVisits();
+  readonly stackLiveness: StackLiveness;
+  /** What the checks learned of each instruction, over all paths. */
+  readonly aux: InsnAux[];
+  /** Pointer arithmetic of an unprivileged program is being masked: states compare exactly. */
+  exactScalars = false;
+
+  state: VerifierState;
+  insnIdx = 0;
+  prevInsnIdx = -1;
+  /** Whether this instruction already has an entry in the path's history. */
+  historyEntryOpen = false;
+  lastId = 0;
+
+  processed = 0;
+  jumps = 0;
+  prevProcessed = 0;
+  prevJumps = 0;
+  maxStatesPerInsn = 0;
+  totalStates = 0;
+  peakStates = 0;
+  backedges = 0;
+  private kept = 0;
+  private zombies = 0;
+  private buckets: Remembered[][] = [];
+  private readonly pending: Pending[] = [];
+  private readonly flows: (SubprogFlow | undefined)[] = [];
+
+  constructor(draft: Draft, plan: Plan, log: Log, caps: ExploreCaps) {
+    this.draft = draft;
+    this.insns = draft.insns;
+    this.plan = plan;
+    this.log = log;
+    this.caps = caps;
+    this.testStateFreq = (draft.input.flags & PROG_LOAD_FLAGS.BPF_F_TEST_STATE_FREQ.value) !== 0;
+    this.stackLiveness = new StackLiveness(this);
+    this.aux = draft.insns.map(() => new InsnAux());
+    this.state = new VerifierState(new JumpHistory());
+  }
+
+  get allowUninitStack(): boolean {
+    return this.caps.allowUninitStack;
+  }
+  /** Without CAP_BPF every scalar counts as precise. */
+  get allPrecise(): boolean {
+    return !this.caps.bpf;
+  }
+
+  liveRegs(idx: number): number {
+    return this.plan.liveRegs[idx]!;
+  }
+
+  /** A fresh id for a value, object or reference. */
+  newId(): number {
+    return ++this.lastId;
+  }
+
+  /** Index of the subprogram that starts at a slot. */
+  subprogAt(start: number): number {
+    return subprogramStarting(this.draft, start);
+  }
+
+  isGlobalSubprog(subprog: number): boolean {
+    return this.draft.subprograms[subprog]?.linkage === 'global';
+  }
+
+  flow(subprogno: number): SubprogFlow {
+    let flow = this.flows[subprogno];
+    if (flow === undefined) {
+      flow = flowOf(this.draft, subprogno);
+      this.flows[subprogno] = flow;
+    }
+    return flow;
+  }
+
+  /** The program is refused at the current instruction, in Linux's words and in ours. */
+  refuse(
+    code: RejectCode,
+    problem: string,
+    more: { reason?: string; hint?: string; errno?: Errno } = {},
+  ): never {
+    throw new Refused({ code, insn: this.insnIdx, problem, reason: more.reason ?? problem, ...more });
+  }
+
+  rejectLoop(insnIdx: number, old: VerifierState, cur: VerifierState): never {
+    this.log.line(insnIdx);
+    this.log.write(`infinite loop detected at insn ${insnIdx}\n`);
+    this.log.write('cur state:');
+    this.log.frame(cur, cur.curframe, true);
+    this.log.write('old state:');
+    this.log.frame(old, cur.curframe, true);
+    this.refuse('infinite-loop', `infinite loop detected at insn ${insnIdx}`, {
+      reason: 'the loop came back to the same instruction with nothing changed that could end it',
+      hint: 'let every round change a value that the exit condition tests',
+    });
+  }
+
+  /** Remembered states that share a bucket with the current frame at `idx`; the newest first. */
+  remembered(idx: number): Remembered[] {
+    const slots = this.insns.length;
+    const key = ((idx ^ this.state.frame().callsite) >>> 0) % slots;
+    let bucket = this.buckets[key];
+    if (bucket === undefined) {
+      bucket = [];
+      this.buckets[key] = bucket;
+    }
+    return bucket;
+  }
+
+  noteState(): void {
+    this.totalStates++;
+    this.kept++;
+    this.notePeak();
+  }
+  notePeak(): void {
+    this.peakStates = Math.max(this.peakStates, this.kept + this.zombies + this.backedges);
+  }
+  /** A remembered state is dropped; while paths from it are open it still takes memory. */
+  forget(state: VerifierState): void {
+    this.kept--;
+    if (state.branches > 0) {
+      state.forgotten = true;
+      this.zombies++;
+    }
+  }
+  /** The last path from a state ended. */
+  finished(state: VerifierState): void {
+    if (state.forgotten) this.zombies--;
+  }
+
+  /** Adds to what the path's history knows of the current instruction. */
+  pushHistory(what: Partial<Omit<JumpEntry, 'idx' | 'prevIdx'>>): void {
+    const { history } = this.state;
+    if (this.historyEntryOpen) {
+      const last = history.entries[history.length - 1];
+      if (last === undefined || last.idx !== this.insnIdx)
+        throw new Bug('the open history entry is of another insn');
+      history.replaceLast({ ...last, ...what });
+      return;
+    }
+    this.historyEntryOpen = true;
+    history.push({ ...NO_ENTRY, idx: this.insnIdx, prevIdx: this.prevInsnIdx, ...what });
+  }
+
+  /**
+   * Puts a copy of the current path aside, to go on at `insnIdx`.
+   *
+   * @returns the copy, to be changed into what holds on that way
+   */
+  fork(insnIdx: number, prevInsnIdx: number, speculative = false): VerifierState {
+    const copy = new VerifierState(this.state.history.fork());
+    copy.copyFrom(this.state);
+    copy.speculative ||= speculative;
+    this.pending.push({ state: copy, insnIdx, prevInsnIdx, logPos: this.log.position });
+    if (this.pending.length > MAX_PENDING) {
+      const problem = `The sequence of ${this.pending.length} jumps is too complex.`;
+      this.log.write(`${problem}\n`);
+      this.refuse('too-complex', problem, { errno: 'E2BIG' });
+    }
+    if (copy.parent !== null) copy.parent.branches++;
+    return copy;
+  }
+
+  /** As {@link fork}, for a state that was made from nothing (a callback that runs later). */
+  forkFresh(state: VerifierState, insnIdx: number, prevInsnIdx: number): void {
+    this.pending.push({ state, insnIdx, prevInsnIdx, logPos: this.log.position });
+  }
+
+  /** Explores from the state that was set up until no path is left. */
+  explore(): void {
+    let announce = false;
+    let prev = this.prevInsnIdx;
+    for (;;) {
+      this.historyEntryOpen = false;
+      this.prevInsnIdx = prev;
+      const { state, insnIdx } = this;
+      const insn = this.insns[insnIdx];
+      if (insnIdx >= this.insns.length || insn === undefined) {
+        this.refuse('structure', `invalid insn idx ${insnIdx} insn_cnt ${this.insns.length}`);
+      }
+      if (++this.processed > MAX_PROCESSED) this.refuseTooLarge();
+      state.lastInsnIdx = this.prevInsnIdx;
+      state.insnIdx = insnIdx;
+      let ended = false;
+      if (this.plan.isPrunePoint(insnIdx) && isVisited(this, insnIdx)) {
+        this.log.safe(insnIdx, announce ? this.prevInsnIdx : undefined, state.speculative);
+        ended = true;
+      } else {
+        if (this.plan.isJumpPoint(insnIdx)) this.pushHistory({});
+        if (this.log.wantsPath) {
+          this.log.insn(this, announce);
+          announce = false;
+        }
+        if (!(state.speculative && this.aux[insnIdx]!.nospec)) {
+          this.stackLiveness.begin(insnIdx);
+          prev = insnIdx;
+          ended = checkInsn(this, insn);
+          this.stackLiveness.commit();
+        } else {
+          ended = true;
+        }
+      }
+      if (!ended) continue;
+      this.log.markAll();
+      this.stackLiveness.update();
+      pathEnded(this, this.state);
+      if (!this.next()) return;
+      prev = this.prevInsnIdx;
+      announce = true;
+    }
+  }
+
+  /** Takes up the path that was put aside last. */
+  private next(): boolean {
+    const next = this.pending.pop();
+    if (next === undefined) return false;
+    this.log.rewind(next.logPos);
+    this.state = next.state;
+    this.insnIdx = next.insnIdx;
+    this.prevInsnIdx = next.prevInsnIdx;
+    this.stackLiveness.frameChanged();
+    return true;
+  }
+
+  private refuseTooLarge(): never {
+    const problem = `BPF program is too large. Processed ${this.processed} insn`;
+    this.log.write(`${problem}\n`);
+    this.refuse('too-complex', problem, {
+      reason: `verification may process ${MAX_PROCESSED} instructions over all paths`,
+      hint: 'split the program with tail calls or global functions, or bound its loops tighter',
+      errno: 'E2BIG',
+    });
+  }
+
+  /** Begins a new function to verify on its own: what was remembered of the last is of no use. */
+  restart(state: VerifierState, insnIdx: number): void {
+    this.buckets = [];
+    this.pending.length = 0;
+    this.state = state;
+    this.insnIdx = insnIdx;
+    this.prevInsnIdx = -1;
+    this.stackLiveness.frameChanged();
+  }
+}
+
+const NO_ENTRY: Omit<JumpEntry, 'idx' | 'prevIdx'> = {
+  stackFrame: 0,
+  stackSlot: 0,
+  isStackAccess: false,
+  dstIsStack: false,
+  srcIsStack: false,
+  linked: null,
+};

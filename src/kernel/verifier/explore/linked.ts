@@ -1,0 +1,50 @@
+/** Scalars that are known to be equal, or to differ by a constant: what one of them learns, the others learn. */
+import { alu } from '../value/alu.ts';
+import { Scalar } from '../value/scalar.ts';
+import type { LinkedReg } from './history.ts';
+import type { RegState } from './reg.ts';
+import { SCALAR } from './reg-type.ts';
+import type { VerifierState } from './state.ts';
+import { FP } from './frame.ts';
+
+/** As many as a history entry has room for; registers beyond that lose their link. */
+const MAX_LINKED = 6;
+
+/** Adds the registers and stack slots that share the id. */
+export function collectLinked(state: VerifierState, id: number, linked: LinkedReg[]): void {
+  for (let frameno = state.curframe; frameno >= 0; frameno--) {
+    const frame = state.frames[frameno]!;
+    for (let index = 0; index < FP; index++) {
+      const reg = frame.reg(index);
+      if (reg.type !== SCALAR || reg.id !== id) continue;
+      if (linked.length < MAX_LINKED) linked.push({ frameno, index, slot: false });
+      else frame.own(index).id = 0;
+    }
+    for (let index = 0; index < frame.slots; index++) {
+      if (!frame.isSpill(index)) continue;
+      const reg = frame.spilled[index]!;
+      if (reg.type !== SCALAR || reg.id !== id) continue;
+      if (linked.length < MAX_LINKED) {
+        linked.push({ frameno, index, slot: true });
+      } else {
+        const copy = reg.clone();
+        copy.id = 0;
+        frame.spilled[index] = copy;
+      }
+    }
+  }
+}
+
+/** Tells the linked registers what is known of one of them. */
+export function syncLinked(state: VerifierState, known: RegState, linked: readonly LinkedReg[]): void {
+  for (const { frameno, index, slot } of linked) {
+    const frame = state.frames[frameno]!;
+    const reg = slot ? frame.spilled[index]! : frame.reg(index);
+    if (reg.type !== SCALAR || reg === known || reg.id !== known.id) continue;
+    const same = (reg.linkedAdd === 0 && known.linkedAdd === 0) || reg.off === known.off;
+    const copy = same ? known.clone() : reg.clone();
+    if (!same) copy.scalar = alu('add', 64, known.scalar, Scalar.knownImm(reg.off - known.off));
+    if (slot) frame.spilled[index] = copy;
+    else frame.regs[index] = copy;
+  }
+}

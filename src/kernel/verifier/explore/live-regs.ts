@@ -1,0 +1,94 @@
+/**
+ * Registers that may be read before they are written, for each slot: a backward data-flow pass over each subprogram.
+ * A call reads as many of r1 to r5 as its prototype has arguments, and writes r0 to r5.
+ */
+import type { Insn, Reg } from '../../../isa/insn.ts';
+import type { Draft } from '../structure/draft.ts';
+import { flowOf } from './flow.ts';
+
+const R0 = 1;
+const R6 = 1 << 6;
+const CALLER_SAVED = 0x3f;
+const ARGS = 0x3e;
+
+interface Effect {
+  readonly use: number;
+  readonly def: number;
+}
+
+function bit(reg: Reg): number {
+  return 1 << reg;
+}
+
+/** @param argCount arguments of a helper or kfunc call, or `undefined` where they are not known */
+function effectOf(insn: Insn, argCount: number | undefined): Effect {
+  switch (insn.kind) {
+    case 'alu': {
+      const src = insn.src.kind === 'reg' ? bit(insn.src.reg) : 0;
+      return { def: bit(insn.dst), use: insn.op === 'mov' ? src : src | bit(insn.dst) };
+    }
+    case 'neg':
+    case 'endian':
+      return { def: bit(insn.dst), use: bit(insn.dst) };
+    case 'movsx':
+    case 'addr_space_cast':
+    case 'ldx':
+    case 'load_acquire':
+      return { def: bit(insn.dst), use: bit(insn.src) };
+    case 'st':
+      return { def: 0, use: bit(insn.dst) };
+    case 'stx':
+    case 'store_release':
+      return { def: 0, use: bit(insn.dst) | bit(insn.src) };
+    case 'atomic': {
+      const use = bit(insn.dst) | bit(insn.src);
+      if (insn.op === 'cmpxchg') return { def: R0, use: use | R0 };
+      return { def: insn.fetch ? bit(insn.src) : 0, use };
+    }
+    case 'ldimm64':
+      return { def: bit(insn.dst), use: 0 };
+    case 'ld_abs':
+      return { def: CALLER_SAVED, use: R6 };
+    case 'ld_ind':
+      return { def: CALLER_SAVED, use: R6 | bit(insn.src) };
+    case 'ja':
+    case 'may_goto':
+      return { def: 0, use: 0 };
+    case 'jmp':
+      return { def: 0, use: bit(insn.dst) | (insn.src.kind === 'reg' ? bit(insn.src.reg) : 0) };
+    case 'exit':
+      return { def: 0, use: R0 };
+    case 'call':
+      return { def: CALLER_SAVED, use: argCount === undefined ? ARGS : ((1 << argCount) - 1) << 1 };
+  }
+}
+
+/** Fills `live` by slot. @param argCount arguments of the call at a slot, where its prototype is known */
+export function computeLiveRegs(
+  draft: Draft,
+  argCount: (idx: number) => number | undefined,
+  live: Uint16Array,
+): void {
+  for (let subprogno = 0; subprogno < draft.subprograms.length; subprogno++) {
+    const flow = flowOf(draft, subprogno);
+    const effects: (Effect | undefined)[] = [];
+    for (let i = 0; i < flow.length; i++) {
+      const idx = flow.start + i;
+      const insn = draft.insns[idx];
+      effects.push(insn && effectOf(insn, insn.kind === 'call' ? argCount(idx) : undefined));
+    }
+    for (let changed = true; changed; ) {
+      changed = false;
+      for (const i of flow.postorder) {
+        const effect = effects[i];
+        if (effect === undefined) continue;
+        let after = 0;
+        for (const next of flow.successors(i)) after |= live[flow.start + next]!;
+        const before = (after & ~effect.def) | effect.use;
+        if (before === live[flow.start + i]) continue;
+        live[flow.start + i] = before;
+        changed = true;
+      }
+    }
+  }
+}

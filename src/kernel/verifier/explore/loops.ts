@@ -1,0 +1,107 @@
+/**
+ * Loops whose states converge (iterators, `may_goto`, callbacks): a path may be cut because it came back to a state
+ * that is still being explored. Precision marks that this state gets later must then reach the cut path as well, so
+ * the cut is kept as a back edge of its loop and marks travel round until they settle, when the loop's entry state
+ * is finished.
+ */
+import { markEverything, propagatePrecision } from './backtrack.ts';
+import type { Explorer } from './explorer.ts';
+import { VerifierState } from './state.ts';
+
+interface Backedge {
+  /** The state that was cut. */
+  readonly state: VerifierState;
+  /** The state that it was equal to. */
+  readonly equal: VerifierState;
+}
+
+/** One loop as entered through one chain of calls. */
+interface LoopVisit {
+  entry: VerifierState | null;
+  backedges: Backedge[];
+}
+
+/** Rounds before everything is marked precise instead. */
+const MAX_ROUNDS = 64;
+
+/** Visits by the chain of call sites and the component. */
+export class LoopVisits {
+  private readonly visits = new Map<string, LoopVisit>();
+
+  find(key: string): LoopVisit | undefined {
+    return this.visits.get(key);
+  }
+  enter(key: string): LoopVisit {
+    let visit = this.visits.get(key);
+    if (visit === undefined) {
+      visit = { entry: null, backedges: [] };
+      this.visits.set(key, visit);
+    }
+    return visit;
+  }
+}
+
+/** Names the outermost loop that a state is in, with the calls that lead to it; `undefined` outside loops. */
+function loopKey(ex: Explorer, state: VerifierState): string | undefined {
+  let key = '';
+  for (let fr = 0; fr <= state.curframe; fr++) {
+    const idx = fr === state.curframe ? state.insnIdx : state.frames[fr + 1]!.callsite;
+    const scc = ex.plan.scc[idx]!;
+    if (scc !== 0) return `${key}(${scc})`;
+    key += `${idx},`;
+  }
+  return undefined;
+}
+
+export function enterScc(ex: Explorer, state: VerifierState): void {
+  const key = loopKey(ex, state);
+  if (key === undefined) return;
+  const visit = ex.loops.enter(key);
+  if (visit.entry !== null) return;
+  visit.entry = state;
+  if (ex.log.wantsStates) ex.log.write(`SCC enter ${key}\n`);
+}
+
+export function exitScc(ex: Explorer, state: VerifierState): void {
+  const key = loopKey(ex, state);
+  const visit = key === undefined ? undefined : ex.loops.find(key);
+  if (visit === undefined || visit.entry !== state) return;
+  if (ex.log.wantsStates) ex.log.write(`SCC exit ${key}\n`);
+  propagateRound(ex, visit);
+  visit.entry = null;
+  ex.backedges -= visit.backedges.length;
+  visit.backedges = [];
+}
+
+/** Whether precision marks of the state may still be missing because its loop is not finished. */
+export function hasBackedges(ex: Explorer, state: VerifierState): boolean {
+  const key = loopKey(ex, state);
+  return key !== undefined && (ex.loops.find(key)?.backedges.length ?? 0) > 0;
+}
+
+export function addBackedge(ex: Explorer, equal: VerifierState, cur: VerifierState, insnIdx: number): void {
+  const key = loopKey(ex, equal);
+  const visit = key === undefined ? undefined : ex.loops.find(key);
+  if (visit === undefined) return;
+  if (ex.log.wantsStates) ex.log.write(`SCC backedge ${key}\n`);
+  const state = new VerifierState(cur.history.fork());
+  state.copyFrom(cur);
+  state.insnIdx = insnIdx;
+  visit.backedges.unshift({ state, equal });
+  ex.backedges++;
+  ex.notePeak();
+}
+
+function propagateRound(ex: Explorer, visit: LoopVisit): void {
+  for (let round = 0; ; round++) {
+    if (round > MAX_ROUNDS) {
+      for (const { state } of visit.backedges) markEverything(state);
+      return;
+    }
+    let changed = false;
+    for (const { state, equal } of visit.backedges) {
+      if (propagatePrecision(ex, equal, state)) changed = true;
+    }
+    if (!changed) return;
+  }
+}

@@ -1,0 +1,267 @@
+/**
+ * Which stack slots may still be read, for each chain of calls that a subprogram is reached through.
+ *
+ * Exploration tells what each instruction reads and what it certainly overwrites, in its own frame and, through
+ * pointers, in the frames of its callers. From that a backward data-flow pass over the subprogram computes what is
+ * live before each instruction; what is live at its start is what the call instruction reads of its callers' frames.
+ *
+ * Sets of slots are pairs of 32-bit masks: element `2 * i` holds slots 0 to 31 of instruction `i`, `2 * i + 1` the rest.
+ *
+ * @see the commit messages of the Linux series "bpf: replace path-sensitive with path-insensitive live stack analysis"
+ */
+import type { Explorer } from './explorer.ts';
+import type { VerifierState } from './state.ts';
+
+/** Masks for the slots of one frame, by instruction of the subprogram. */
+interface FrameMasks {
+  readonly mayRead: Int32Array;
+  /** Written by the instruction itself, on every visit so far. */
+  readonly writes: Int32Array;
+  /** Written between the instruction and the end of the subprogram, on every path. */
+  readonly mustWrite: Int32Array;
+  readonly liveBefore: Int32Array;
+}
+
+/** A subprogram as reached through one chain of call sites. */
+interface Instance {
+  readonly callsites: readonly number[];
+  readonly depth: number;
+  readonly start: number;
+  readonly length: number;
+  readonly frames: (FrameMasks | undefined)[];
+  /** By instruction: it was explored at least once. */
+  readonly visited: Uint8Array;
+  updated: boolean;
+  /** A later visit wrote less than an earlier one, so what must be written has to be computed afresh. */
+  dropped: boolean;
+}
+
+/** Order and successors of a subprogram's instructions, relative to its start. */
+export interface SubprogFlow {
+  readonly start: number;
+  readonly length: number;
+  /** Instructions in postorder of the control flow: an instruction's successors mostly come before it. */
+  readonly postorder: readonly number[];
+  readonly successors: (idx: number) => readonly number[];
+}
+
+export class StackLiveness {
+  private readonly instances = new Map<string, Instance>();
+  private readonly ex: Explorer;
+  private current: Instance | undefined;
+  private writeIdx = 0;
+  private readonly pendingLow = new Int32Array(8);
+  private readonly pendingHigh = new Int32Array(8);
+  private queried: Instance[] = [];
+  private queriedState: VerifierState | undefined;
+
+  constructor(ex: Explorer) {
+    this.ex = ex;
+  }
+
+  /** The call stack changed: the next access looks its instance up again. */
+  frameChanged(): void {
+    this.current = undefined;
+  }
+
+  private instance(state: VerifierState, depth: number): Instance {
+    const callsites: number[] = [];
+    for (let fr = 1; fr <= depth; fr++) callsites.push(state.frames[fr]!.callsite);
+    return this.instanceAt(callsites, state.frames[depth]!.subprogno);
+  }
+
+  private instanceAt(callsites: readonly number[], subprogno: number): Instance {
+    const key = `${callsites.join(',')}:${subprogno}`;
+    let found = this.instances.get(key);
+    if (found === undefined) {
+      const flow = this.ex.flow(subprogno);
+      found = {
+        callsites,
+        depth: callsites.length,
+        start: flow.start,
+        length: flow.length,
+        frames: [],
+        visited: new Uint8Array(flow.length),
+        updated: false,
+        dropped: false,
+      };
+      this.instances.set(key, found);
+    }
+    return found;
+  }
+
+  private running(): Instance {
+    this.current ??= this.instance(this.ex.state, this.ex.state.curframe);
+    return this.current;
+  }
+
+  /** The instruction may read a slot of the frame `frameno`. */
+  read(frameno: number, idx: number, slot: number): void {
+    if (slot < 32) mayRead(this.running(), frameno, idx, 1 << slot, 0);
+    else mayRead(this.running(), frameno, idx, 0, 1 << (slot & 31));
+  }
+
+  /** An instruction begins: it has written nothing yet. */
+  begin(idx: number): void {
+    this.writeIdx = idx;
+    this.pendingLow.fill(0);
+    this.pendingHigh.fill(0);
+  }
+
+  /** The instruction overwrites the whole slot. */
+  write(frameno: number, slot: number): void {
+    if (slot < 32) this.pendingLow[frameno]! |= 1 << slot;
+    else this.pendingHigh[frameno]! |= 1 << (slot & 31);
+  }
+
+  /** The instruction that `begin` named is done. */
+  commit(): void {
+    this.commitTo(this.running());
+  }
+
+  private commitTo(instance: Instance): void {
+    const i = this.writeIdx - instance.start;
+    const first = instance.visited[i] === 0;
+    instance.visited[i] = 1;
+    for (let fr = 0; fr <= instance.depth; fr++) {
+      const low = this.pendingLow[fr]!;
+      const high = this.pendingHigh[fr]!;
+      let masks = instance.frames[fr];
+      if (masks === undefined) {
+        if ((low | high) === 0) continue;
+        masks = masksOf(instance, fr);
+      }
+      const newLow = first ? low : masks.writes[2 * i]! & low;
+      const newHigh = first ? high : masks.writes[2 * i + 1]! & high;
+      if (newLow === masks.writes[2 * i] && newHigh === masks.writes[2 * i + 1]) continue;
+      if (!first) instance.dropped = true;
+      masks.writes[2 * i] = newLow;
+      masks.writes[2 * i + 1] = newHigh;
+      instance.updated = true;
+    }
+  }
+
+  /** A path ended or leaves a subprogram: brings the live sets of its call chain up to date. */
+  update(): void {
+    this.current = undefined;
+    for (let depth = this.ex.state.curframe; depth >= 0; depth--) {
+      const instance = this.instance(this.ex.state, depth);
+      if (!instance.updated) continue;
+      this.solve(instance, this.ex.state.frames[depth]!.subprogno);
+      if (depth > 0) this.tellCaller(instance, this.instance(this.ex.state, depth - 1));
+    }
+  }
+
+  private solve(instance: Instance, subprogno: number): void {
+    const flow = this.ex.flow(subprogno);
+    for (const masks of instance.frames) {
+      if (masks === undefined) continue;
+      if (instance.dropped) masks.mustWrite.fill(0);
+      while (pass(flow, masks)) {
+        // Until nothing changes.
+      }
+    }
+    instance.updated = false;
+    instance.dropped = false;
+  }
+
+  private tellCaller(instance: Instance, outer: Instance): void {
+    const callsite = instance.callsites[instance.depth - 1]!;
+    this.begin(callsite);
+    for (let fr = 0; fr < instance.depth; fr++) {
+      const masks = instance.frames[fr];
+      if (masks === undefined) continue;
+      this.pendingLow[fr] = masks.mustWrite[0]!;
+      this.pendingHigh[fr] = masks.mustWrite[1]!;
+      mayRead(outer, fr, callsite, masks.liveBefore[0]!, masks.liveBefore[1]!);
+    }
+    this.commitTo(outer);
+  }
+
+  /** Prepares {@link isLive} for a state. */
+  query(state: VerifierState): void {
+    this.queriedState = state;
+    this.queried = state.frames.map((_, depth) => this.instance(state, depth));
+  }
+
+  /** Whether a slot may still be read after the queried state. */
+  isLive(frameno: number, slot: number): boolean {
+    const state = this.queriedState!;
+    const last = state.curframe;
+    if (liveBefore(this.queried[last]!, state.insnIdx, frameno, slot)) return true;
+    for (let depth = frameno; depth < last; depth++) {
+      const callsite = state.frames[depth + 1]!.callsite;
+      // A callback may run again, so its call is still ahead; a subprogram returns behind its call.
+      const idx = this.ex.plan.callsCallback(callsite) ? callsite : callsite + 1;
+      if (liveBefore(this.queried[depth]!, idx, frameno, slot)) return true;
+    }
+    return false;
+  }
+}
+
+function masksOf(instance: Instance, frameno: number): FrameMasks {
+  let masks = instance.frames[frameno];
+  if (masks === undefined) {
+    const cells = instance.length * 2;
+    masks = {
+      mayRead: new Int32Array(cells),
+      writes: new Int32Array(cells),
+      mustWrite: new Int32Array(cells),
+      liveBefore: new Int32Array(cells),
+    };
+    instance.frames[frameno] = masks;
+  }
+  return masks;
+}
+
+function mayRead(instance: Instance, frameno: number, idx: number, low: number, high: number): void {
+  if ((low | high) === 0) return;
+  const { mayRead: set } = masksOf(instance, frameno);
+  const i = 2 * (idx - instance.start);
+  if ((set[i]! & low) === low && (set[i + 1]! & high) === high) return;
+  set[i]! |= low;
+  set[i + 1]! |= high;
+  instance.updated = true;
+}
+
+function liveBefore(instance: Instance, idx: number, frameno: number, slot: number): boolean {
+  const masks = instance.frames[frameno];
+  if (masks === undefined) return false;
+  return (masks.liveBefore[2 * (idx - instance.start) + (slot >> 5)]! & (1 << (slot & 31))) !== 0;
+}
+
+/** One round of the data-flow equations. @returns whether anything changed */
+function pass(flow: SubprogFlow, masks: FrameMasks): boolean {
+  let changed = false;
+  const { liveBefore: live, mustWrite, writes, mayRead: reads } = masks;
+  for (const i of flow.postorder) {
+    const next = flow.successors(i);
+    let afterLow = 0;
+    let afterHigh = 0;
+    let mustLow = next.length === 0 ? 0 : -1;
+    let mustHigh = mustLow;
+    for (const s of next) {
+      afterLow |= live[2 * s]!;
+      afterHigh |= live[2 * s + 1]!;
+      mustLow &= mustWrite[2 * s]!;
+      mustHigh &= mustWrite[2 * s + 1]!;
+    }
+    mustLow |= writes[2 * i]!;
+    mustHigh |= writes[2 * i + 1]!;
+    const low = (afterLow & ~writes[2 * i]!) | reads[2 * i]!;
+    const high = (afterHigh & ~writes[2 * i + 1]!) | reads[2 * i + 1]!;
+    if (
+      low !== live[2 * i] ||
+      high !== live[2 * i + 1] ||
+      mustLow !== mustWrite[2 * i] ||
+      mustHigh !== mustWrite[2 * i + 1]
+    ) {
+      live[2 * i] = low;
+      live[2 * i + 1] = high;
+      mustWrite[2 * i] = mustLow;
+      mustWrite[2 * i + 1] = mustHigh;
+      changed = true;
+    }
+  }
+  return changed;
+}
