@@ -1,8 +1,9 @@
 /** Finds what an object wants from the kernel: configuration values, variables, functions. */
 import { InputError } from '../base/error.ts';
-import { type BtfTypeId, essentialName } from '../btf/index.ts';
+import { matchSpec } from '../btf/core-match.ts';
+import { type Btf, type BtfTypeId, essentialName, parseCoreSpec } from '../btf/index.ts';
 import type { Fd, Kernel } from '../sys/index.ts';
-import type { KernelTypes } from './kernel-types.ts';
+import type { KernelType, KernelTypes } from './kernel-types.ts';
 import type { ExternSpec, ObjectSpec } from './spec.ts';
 
 /** What became of an extern. A weak one that the kernel lacks is `absent`. */
@@ -112,6 +113,20 @@ function kconfigNumber(entry: Kconfig, text: string): bigint | undefined {
   return value;
 }
 
+/** A declaration that does not fit the kernel's is of another kernel: a weak one is then absent, as with libbpf. */
+function isCompatible(spec: ObjectSpec, local: BtfTypeId, target: Btf, id: BtfTypeId): boolean {
+  const wanted = parseCoreSpec(spec.btf!, { insnOffset: 0, type: local, access: '0', kind: 'type_exists' });
+  return matchSpec(wanted, target, id) !== undefined;
+}
+
+function functionProto({ btf, id }: KernelType): BtfTypeId {
+  return btf.typeOf(id, 'func').type;
+}
+
+function variableType({ btf, id }: KernelType): BtfTypeId {
+  return btf.typeOf(id, 'var').type;
+}
+
 function resolveKernelSymbol(
   kernel: Kernel,
   types: KernelTypes,
@@ -121,18 +136,21 @@ function resolveKernelSymbol(
   const name = essentialName(entry.name);
   if (entry.kind === 'kfunc') {
     const found = types.find(name, 'func');
-    if (found) return { kind: 'kfunc', id: found.id, moduleFd: found.moduleFd };
+    if (found && isCompatible(spec, entry.type, found.btf, functionProto(found)))
+      return { kind: 'kfunc', id: found.id, moduleFd: found.moduleFd };
   } else if (entry.type === undefined) {
     const address = kernel.ksym(entry.name);
     if (address !== undefined) return { kind: 'address', address };
   } else {
     const found = types.find(name, 'var');
-    if (found) return { kind: 'btf_var', id: found.id, moduleFd: found.moduleFd };
+    if (found && isCompatible(spec, entry.type, found.btf, variableType(found)))
+      return { kind: 'btf_var', id: found.id, moduleFd: found.moduleFd };
   }
   if (entry.weak) return { kind: 'absent' };
   const what = entry.kind === 'kfunc' ? 'function' : entry.type === undefined ? 'symbol' : 'variable';
   throw new InputError(
     'loader-ksym',
-    `${spec.file}: section .ksyms: the kernel has no ${what} ${entry.name}; declare it __weak if it may be missing`,
+    `${spec.file}: section .ksyms: the kernel has no ${what} ${entry.name} of the declared type; ` +
+      `declare it __weak if it may be missing`,
   );
 }

@@ -74,6 +74,10 @@ struct value total = {.packets = 1, .bytes = 2};
 __u64 seen;
 static volatile int hidden_counter = 3;
 
+struct task_struct {
+  int pid;
+} __attribute__((preserve_access_index));
+
 extern int LINUX_KERNEL_VERSION __kconfig;
 extern unsigned CONFIG_HZ __kconfig __weak;
 extern _Bool CONFIG_BPF_SYSCALL __kconfig;
