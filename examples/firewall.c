@@ -8,10 +8,11 @@
 #define MAX_RULES 8
 #define MAX_EXTENSIONS 4
 
-/* An IPv4 address stands in the first word. */
-struct address {
-	__be32 word[4];
-};
+/* Every address is an IPv6 one; IPv4 addresses are mapped (::ffff:10.7.0.1). */
+#define words in6_u.u6_addr32
+#define MAPPED(address) { .words = { 0, 0, bpf_htonl(0xffff), bpf_htonl(address) } }
+#define MASK(a, b, c, d) { .words = { bpf_htonl(a), bpf_htonl(b), bpf_htonl(c), bpf_htonl(d) } }
+#define ALL 0xffffffff
 
 enum action {
 	ACTION_UNUSED,
@@ -25,10 +26,10 @@ struct rule {
 	__u8 protocol; /* 0 for any */
 	__be16 sport; /* 0 for any, as below */
 	__be16 dport;
-	struct address saddr;
-	struct address smask;
-	struct address daddr;
-	struct address dmask;
+	struct in6_addr saddr;
+	struct in6_addr smask;
+	struct in6_addr daddr;
+	struct in6_addr dmask;
 };
 
 struct rule_counter {
@@ -37,8 +38,8 @@ struct rule_counter {
 };
 
 struct tuple {
-	struct address saddr;
-	struct address daddr;
+	struct in6_addr saddr;
+	struct in6_addr daddr;
 	__be16 sport;
 	__be16 dport;
 	__u8 protocol;
@@ -82,30 +83,30 @@ const volatile struct rule built_in[MAX_RULES] = {
 		.action = ACTION_DENY,
 		.family = 4,
 		.protocol = IPPROTO_ICMP,
-		.saddr = { { bpf_htonl(0x0a070000) } },
-		.smask = { { bpf_htonl(0xffffff00) } },
+		.saddr = MAPPED(0x0a070000),
+		.smask = MASK(ALL, ALL, ALL, 0xffffff00),
 	},
-	/* Nothing that comes from fd07::2 by TCP to port 8080. */
+	/* Nothing from fd07::/64 by TCP to port 8080. */
 	{
 		.action = ACTION_DENY,
 		.family = 6,
 		.protocol = IPPROTO_TCP,
 		.dport = bpf_htons(8080),
-		.saddr = { { bpf_htonl(0xfd070000), 0, 0, bpf_htonl(2) } },
-		.smask = { { 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff } },
+		.saddr = MASK(0xfd070000, 0, 0, 0),
+		.smask = MASK(ALL, ALL, 0, 0),
 	},
 	/* No secure shell. */
 	{ .action = ACTION_DENY, .protocol = IPPROTO_TCP, .dport = bpf_htons(22) },
 };
 
-static __always_inline int matches_address(const struct address *have, const volatile struct address *want,
-					   const volatile struct address *mask)
+static __always_inline int matches_address(const struct in6_addr *have, const volatile struct in6_addr *want,
+					   const volatile struct in6_addr *mask)
 {
 	__u32 difference = 0;
 
 #pragma unroll
 	for (int i = 0; i < 4; i++)
-		difference |= (have->word[i] ^ want->word[i]) & mask->word[i];
+		difference |= (have->words[i] ^ want->words[i]) & mask->words[i];
 	return !difference;
 }
 
@@ -136,8 +137,10 @@ static __always_inline int read_tuple(void *data, void *end, struct tuple *t)
 			return 0;
 		t->family = 4;
 		t->protocol = ip->protocol;
-		t->saddr.word[0] = ip->saddr;
-		t->daddr.word[0] = ip->daddr;
+		t->saddr.words[2] = bpf_htonl(0xffff);
+		t->saddr.words[3] = ip->saddr;
+		t->daddr.words[2] = bpf_htonl(0xffff);
+		t->daddr.words[3] = ip->daddr;
 		if (ip->frag_off & bpf_htons(0x1fff))
 			return 1;
 		next += ip->ihl * 4;

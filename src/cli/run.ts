@@ -1,2 +1,211 @@
+import { InputError } from '../base/error.ts';
+import { type LoadedObject, loadObject, type ObjectSpec, parseObject } from '../loader/index.ts';
+import { readWhole } from './files.ts';
+import { EXIT, type Io } from './io.ts';
+import { type Arguments, type CommandFact, countOption, JSON_OPTION } from './options.ts';
 import type { Command } from './registry.ts';
-export const runCommand = {} as Command;
+import { globalValues, mapContents } from './run/contents.ts';
+import { type KernelName, type ObservedKernel, openKernel } from './run/kernel.ts';
+import { OutFile } from './run/out-file.ts';
+import { Progress } from './run/progress.ts';
+import { type RecordCount, type RunReport, reportText, SHOWN } from './run/report.ts';
+import { emptyTally, runCapture, type Tally } from './run/runner.ts';
+import { FrameSource } from './run/source.ts';
+import { type PacketType, packetType } from './run/verdicts.ts';
+
+const fact: CommandFact = {
+  name: 'run',
+  about: 'run a program over a capture; print its verdicts and what its maps hold',
+  positionals: [{ name: 'OBJECT' }, { name: 'PROGRAM', optional: true }],
+  options: [
+    { name: '--pcap', value: 'IN', about: 'the capture: pcap or pcapng; - is standard input' },
+    {
+      name: '--out',
+      value: 'OUT',
+      about: 'write the packets as the program left them, dropped ones left out',
+    },
+    { name: '--repeat', value: 'N', about: 'run the program N times on each packet' },
+    {
+      name: '--kernel',
+      value: 'KERNEL',
+      choices: ['embedded', 'linux'],
+      about: 'which kernel runs it (embedded)',
+    },
+    { name: '--map', value: 'NAME', about: 'show this map alone, and all of it' },
+    JSON_OPTION,
+  ],
+  notes: `PROGRAM may be left out when the object has one entry point. Programs of type xdp, sched_cls, sched_act and
+socket_filter run; packets of IP, loopback and Linux cooked captures get an Ethernet header first. A socket filter sees
+the frame from its Ethernet header on, as on a packet socket. OUT is pcapng when its name ends so, else pcap, and
+appears when it is whole. --repeat runs a program again on what it left of the packet, as Linux does.
+
+--json prints one object: object, program, type, kernel {name, release}, capture {file, format, link_types, converted
+[{link_type, how}], cut_packets}, packets, repeat, mean_ns, verdicts [{name, packets, share}], bytes {kept, cut} (socket
+filters), refused [{reason, packets}], maps [{name, type, key_type, value_type, max_entries, count, entries [{key, value}
+or {key, values [{cpu, value}]}]}], globals [{name, section, type, value}], records [{map, type, records, bytes}], trace
+[line], out {file, packets}, interrupted. Integers beyond 2^53 are strings; bytes without a type are hexadecimal.`,
+};
+
+/** `skep run OBJECT [PROGRAM] --pcap IN`. */
+export const runCommand: Command = { fact, run };
+
+async function run(args: Arguments, io: Io): Promise<number> {
+  const path = args.positionals.get('OBJECT')!;
+  const capture = args.options.get('--pcap');
+  if (capture === undefined) {
+    throw new InputError('cli-usage', 'skep run needs packets: give a capture with --pcap (skep help run)');
+  }
+  const repeat = countOption(fact, args, '--repeat', 1);
+  const spec = parseObject(readWhole(path), path);
+  const name = chooseProgram(spec, args.positionals.get('PROGRAM'));
+  const declared = spec.programs.get(name)!.type;
+  // Judged before anything is loaded: a kernel's own words about such a program would not help.
+  if (declared !== undefined) packetType({ name }, declared);
+  const source = await FrameSource.open(capture);
+  let observed: ObservedKernel | undefined;
+  try {
+    observed = await openKernel((args.options.get('--kernel') ?? 'embedded') as KernelName);
+    using object = loadObject(observed.kernel, spec, { programs: [name] });
+    return await runLoaded({ args, io, path, repeat, source, observed, object, name });
+  } finally {
+    await source.close();
+    observed?.kernel.close();
+  }
+}
+
+/** The program that is named; else the only one that no other tail-calls. */
+function chooseProgram(spec: ObjectSpec, given: string | undefined): string {
+  const names = [...spec.programs.keys()];
+  if (given !== undefined) {
+    if (spec.programs.has(given)) return given;
+    throw new InputError(
+      'run-program',
+      `${spec.file}: there is no program ${given}; there are: ${names.join(', ') || 'none'}`,
+    );
+  }
+  const called = new Set(
+    [...spec.maps.values()].flatMap((map) =>
+      map.slots.filter((slot) => slot.kind === 'prog').map((slot) => slot.name),
+    ),
+  );
+  const entries = names.filter((name) => !called.has(name) && !spec.programs.get(name)!.tail);
+  if (entries.length === 1) return entries[0]!;
+  throw new InputError(
+    'run-program',
+    names.length === 0
+      ? `${spec.file}: the object has no programs`
+      : `${spec.file}: which program? There are: ${names.join(', ')}`,
+  );
+}
+
+interface Loaded {
+  readonly args: Arguments;
+  readonly io: Io;
+  readonly path: string;
+  readonly repeat: number;
+  readonly source: FrameSource;
+  readonly observed: ObservedKernel;
+  readonly object: LoadedObject;
+  readonly name: string;
+}
+
+async function runLoaded(loaded: Loaded): Promise<number> {
+  const { args, io, repeat, source, observed, object, name } = loaded;
+  const only = args.options.get('--map');
+  // A wrong name is told before the capture is read, not after.
+  mapContents(object, only, 0);
+  const program = object.program(name);
+  const type = packetType(program, program.type);
+  const outPath = args.options.get('--out');
+  const progress = new Progress(io, source.size);
+  const records = observed.watch(object);
+  const tally = emptyTally();
+  let interrupted = false;
+  const stopListening = io.onInterrupt(() => {
+    interrupted = true;
+  });
+  const out = outPath === undefined ? undefined : new OutFile(outPath);
+  try {
+    await runCapture(
+      {
+        kernel: observed.kernel,
+        program,
+        type,
+        source,
+        out,
+        repeat,
+        progress,
+        interrupted: () => interrupted,
+        drain: records.drain,
+      },
+      tally,
+    );
+    if (!interrupted) out?.commit();
+  } finally {
+    progress.end();
+    out?.discard();
+    stopListening();
+  }
+  const report = makeReport(loaded, type, tally, records.counts(), {
+    only,
+    interrupted,
+    out: interrupted ? undefined : out,
+  });
+  if (args.options.has('--json')) io.stdout(`${JSON.stringify(report)}\n`);
+  else io.stdout(reportText(report, only !== undefined, io.colour ? bold : (text) => text));
+  if (interrupted && out !== undefined) io.stderr(`skep: interrupted, so ${out.path} was not written\n`);
+  return interrupted ? EXIT.interrupted : EXIT.ok;
+}
+
+function bold(text: string): string {
+  return `\x1b[1m${text}\x1b[22m`;
+}
+
+interface Ending {
+  readonly only: string | undefined;
+  readonly interrupted: boolean;
+  readonly out: OutFile | undefined;
+}
+
+function makeReport(
+  loaded: Loaded,
+  type: PacketType,
+  tally: Tally,
+  records: RecordCount[],
+  { only, interrupted, out }: Ending,
+): RunReport {
+  const { args, path, repeat, source, observed, object, name } = loaded;
+  const { kernel } = observed;
+  const names = [...new Set([...type.usual, ...tally.verdicts.keys()])];
+  const whole = only !== undefined || args.options.has('--json');
+  const runs = tally.packets * repeat;
+  const socket = object.program(name).type === 'socket_filter';
+  return {
+    object: path,
+    program: name,
+    type: object.program(name).type,
+    kernel: { name: kernel.name, release: kernel.release },
+    capture: {
+      file: source.path,
+      format: source.format ?? 'pcap',
+      link_types: [...new Set(source.interfaces.map((item) => item.linkType.name))],
+      converted: [...source.conversions()].map(([link_type, how]) => ({ link_type, how })),
+      cut_packets: tally.cutAtCapture,
+    },
+    packets: tally.packets,
+    repeat,
+    mean_ns: runs === 0 ? 0 : Math.round(tally.duration / runs),
+    verdicts: names.map((verdict) => {
+      const packets = tally.verdicts.get(verdict) ?? 0;
+      return { name: verdict, packets, share: tally.packets === 0 ? 0 : packets / tally.packets };
+    }),
+    ...(socket ? { bytes: { kept: tally.bytesKept, cut: tally.bytesCut } } : {}),
+    refused: [...tally.refused].map(([reason, packets]) => ({ reason, packets })),
+    maps: mapContents(object, only, whole ? Number.POSITIVE_INFINITY : SHOWN),
+    globals: only === undefined ? globalValues(object) : [],
+    records: only === undefined ? records : [],
+    trace: only === undefined ? observed.trace() : [],
+    ...(out === undefined ? {} : { out: { file: out.path, packets: out.packets } }),
+    interrupted,
+  };
+}

@@ -1,0 +1,4 @@
+import type { ObservedKernel } from './kernel.ts';
+export function openEmbedded(): ObservedKernel {
+  throw new Error('not here yet');
+}

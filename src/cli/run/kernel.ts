@@ -1,0 +1,25 @@
+/** The kernel that a run uses, with what it tells beside bpf(2). */
+import type { LoadedObject } from '../../loader/index.ts';
+import type { Kernel } from '../../sys/index.ts';
+import type { RecordCount } from './report.ts';
+
+/** A kernel that is observed while a program runs. */
+export interface ObservedKernel {
+  readonly kernel: Kernel;
+  /** Reads what waits in the object's ring and perf buffers, so that they do not run full. */
+  readonly watch: (object: LoadedObject) => {
+    readonly drain: () => void;
+    readonly counts: () => RecordCount[];
+  };
+  /** Lines of `bpf_trace_printk` so far; `null` where they can't be told from other programs'. */
+  readonly trace: () => readonly string[] | null;
+}
+
+export type KernelName = 'embedded' | 'linux';
+
+/** @throws InputError when the kernel can't be used here, saying why */
+export async function openKernel(name: KernelName): Promise<ObservedKernel> {
+  return name === 'linux'
+    ? (await import('./linux.ts')).openObservedLinux()
+    : (await import('./embedded.ts')).openEmbedded();
+}

@@ -1,0 +1,82 @@
+import { InputError } from '../../base/error.ts';
+import { linuxStatus, type Mapping, mapFd, openLinux } from '../../linux/index.ts';
+import type { LoadedMap, LoadedObject } from '../../loader/index.ts';
+import type { ObservedKernel } from './kernel.ts';
+import type { RecordCount } from './report.ts';
+
+/** The real kernel. Its trace pipe is one for the whole machine, so what this program wrote is not told. */
+export function openObservedLinux(): ObservedKernel {
+  const status = linuxStatus();
+  // The errno says that this is the system's refusal, not a mistake in the command line.
+  if (!status.ok) throw new InputError('run-linux', status.reason, { errno: 'EPERM' });
+  const kernel = openLinux();
+  return { kernel, trace: () => null, watch };
+}
+
+function watch(object: LoadedObject) {
+  const rings = [...object.maps.values()]
+    .filter((map) => map.spec.type === 'ringbuf')
+    .map((map) => new Ring(map));
+  return {
+    drain: () => {
+      for (const ring of rings) ring.drain();
+    },
+    counts: (): RecordCount[] => {
+      for (const ring of rings) ring.drain();
+      return [...object.maps.values()].flatMap((map): RecordCount[] => {
+        const { name } = map;
+        const ring = rings.find((candidate) => candidate.name === name);
+        if (ring !== undefined)
+          return [{ map: name, type: 'ringbuf', records: ring.records, bytes: ring.bytes }];
+        return map.spec.type === 'perf_event_array'
+          ? [{ map: name, type: map.spec.type, records: null, bytes: null }]
+          : [];
+      });
+    },
+  };
+}
+
+const PAGE = 4096;
+const BUSY = 0x8000_0000;
+const DISCARD = 0x4000_0000;
+const HEADER = 8;
+
+/**
+ * The consumer of a ring buffer: a page with the consumer's position, one with the producer's, then the data, mapped
+ * twice in a row so that a record never wraps. @see Documentation/bpf/ringbuf.rst
+ */
+class Ring {
+  readonly name: string;
+  records = 0;
+  bytes = 0;
+  readonly #consumer: BigUint64Array;
+  readonly #producer: BigUint64Array;
+  readonly #data: DataView;
+  readonly #mask: number;
+
+  constructor(map: LoadedMap) {
+    this.name = map.name;
+    const own: Mapping = mapFd(map.fd, { length: PAGE, writable: true });
+    const shared: Mapping = mapFd(map.fd, { length: PAGE + 2 * map.maxEntries, offset: PAGE });
+    this.#consumer = new BigUint64Array(own.bytes.buffer, own.bytes.byteOffset, 1);
+    this.#producer = new BigUint64Array(shared.bytes.buffer, shared.bytes.byteOffset, 1);
+    this.#data = new DataView(shared.bytes.buffer, shared.bytes.byteOffset + PAGE);
+    this.#mask = map.maxEntries - 1;
+  }
+
+  drain(): void {
+    let at = Atomics.load(this.#consumer, 0);
+    const end = Atomics.load(this.#producer, 0);
+    while (at < end) {
+      const header = this.#data.getUint32(Number(at) & this.#mask, true);
+      if ((header & BUSY) !== 0) break;
+      const length = header & ~(BUSY | DISCARD);
+      if ((header & DISCARD) === 0) {
+        this.records++;
+        this.bytes += length;
+      }
+      at += BigInt((length + HEADER + 7) & ~7);
+    }
+    Atomics.store(this.#consumer, 0, at);
+  }
+}
