@@ -24,6 +24,7 @@ export type {
   Width,
 } from './insn.ts';
 export { slots } from './insn.ts';
+export { type KernelNames, kernelInsn, kernelText } from './kernel-notation.ts';
 export { type ListingLine, type ListingOptions, type ListingSymbol, listing } from './listing.ts';
 export { assembleLlvm } from './llvm-asm.ts';
 export { jumpTarget, LLVM_STYLE, type LlvmStyle, toLlvm } from './llvm-disasm.ts';
@@ -31,3 +32,4 @@ export { assembleMnemonic } from './mnemonic-asm.ts';
 export { toMnemonic } from './mnemonic-disasm.ts';
 export type { AsmOptions, Assembly } from './parser.ts';
 export { readSlot, SLOT_SIZE, type Slot, slotCount, writeSlot } from './slot.ts';
+export { xlatedInsn, xlatedSlots } from './xlated.ts';

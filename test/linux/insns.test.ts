@@ -1,9 +1,12 @@
 /** Every instruction case on the interpreter and on Linux: the same registers and memory come out. */
+import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
-import type { Insn } from '../../src/isa/index.ts';
+import { InputError } from '../../src/base/error.ts';
+import { encode, type Insn, kernelInsn } from '../../src/isa/index.ts';
 import { runRaw } from '../../src/kernel/interpreter/index.ts';
 import { linuxStatus, openLinux } from '../../src/linux/index.ts';
 import type { Fd } from '../../src/sys/index.ts';
+import { anyInsn } from '../isa/arbitrary.ts';
 import { CASES, caseProgram, difference, type InsnCase, STATE_BYTES, stateBlocks } from '../isa/cases.ts';
 
 const status = linuxStatus();
@@ -51,6 +54,22 @@ describe.skipIf(!status.ok)('every instruction, on Linux', () => {
     return result.memory;
   }
 
+  /** The log of a load, accepted or refused. */
+  function logOf(insns: Uint8Array): string {
+    try {
+      const { fd, log } = kernel!.bpf.prog_load({
+        prog_type: 'socket_filter',
+        insns,
+        license: 'GPL',
+        log_level: 2,
+      });
+      kernel!.closeFd(fd);
+      return log;
+    } catch (error) {
+      return error instanceof InputError ? (error.detail ?? '') : '';
+    }
+  }
+
   test('does what the interpreter does', { timeout: 300_000 }, () => {
     let states = 0;
     let changed = 0;
@@ -72,6 +91,26 @@ describe.skipIf(!status.ok)('every instruction, on Linux', () => {
     // Nearly every case does something to some state.
     expect(changed).toBeGreaterThan(1400);
     expect(states).toBeGreaterThan(40_000);
+  });
+
+  test("is printed as the kernel's log prints it", () => {
+    const rest: readonly Insn[] = [
+      { kind: 'alu', op: 'mov', width: 64, dst: 0, src: { kind: 'imm', imm: 0 } },
+      { kind: 'exit' },
+    ];
+    let compared = 0;
+    for (const any of fc.sample(anyInsn, 4000)) {
+      // A jump must reach something, or it is refused before it is printed; the log names helpers.
+      const insn = 'off' in any && !('dst' in any && any.kind !== 'jmp') ? { ...any, off: 0 } : any;
+      if (insn.kind === 'call') continue;
+      const log = logOf(encode([insn, ...rest]));
+      const printed = /^0: (\([0-9a-f]{2}\) [^;]*?)\s*(?:;.*)?$/m.exec(log)?.[1];
+      // What names an object that is not there is refused before anything is printed.
+      if (printed === undefined) continue;
+      compared++;
+      expect(kernelInsn(insn)).toBe(printed);
+    }
+    expect(compared).toBeGreaterThan(3000);
   });
 
   test('is refused where its immediate is out of range', () => {
