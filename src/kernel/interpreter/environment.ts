@@ -2,6 +2,8 @@
 import type { Size } from '../../isa/index.ts';
 import type { BpfMap } from '../maps/map.ts';
 import type { Addr } from '../memory/index.ts';
+import type { Devices } from '../net/device.ts';
+import type { RedirectInfo } from '../net/redirect.ts';
 import type { Machine } from '../objects/machine.ts';
 import type { Executable } from './executable.ts';
 
@@ -15,24 +17,15 @@ export interface Task {
   readonly comm: string;
 }
 
-/** A network device, as far as programs see it. */
-export interface NetDevice {
-  readonly ifindex: number;
-  readonly name: string;
-  readonly rxQueues: number;
-  /** Bytes of a packet without its link layer header. */
-  readonly mtu: number;
-}
-
 /** The kernel that a program runs in. */
 export interface RunKernel {
   readonly machine: Machine;
   readonly task: Task;
   /** The map that a program's map pointer points to. */
   mapAt(addr: number): BpfMap | undefined;
-  /** The program in a program array's slot. */
-  tailCallTarget(map: BpfMap, index: number): Executable | undefined;
-  device(ifindex: number): NetDevice | undefined;
+  readonly devices: Devices;
+  /** Where the current CPU's last `bpf_redirect` wants its packet to go. */
+  readonly redirect: RedirectInfo;
 }
 
 /** What a program is run on: it decides what r1 points to and what an access there means. */
@@ -69,8 +62,12 @@ export interface HelperRun {
   readonly machine: Machine;
   readonly program: Executable;
   readonly context: RunContext | undefined;
+  /** Records that are reserved and not given back yet, by address, with the map that they are in. */
+  readonly acquired: Map<number, BpfMap>;
   /** The map that a map argument points to. @throws Bug when there is none: arguments are checked before */
   map(pointer: bigint): BpfMap;
+  /** Goes on in another program in place of the current one. @returns false when the limit of tail calls is reached */
+  tailCall(target: Executable): boolean;
 }
 
 /** What a helper answers: r0, or calls to make first. Negative errnos are negative. */
@@ -102,4 +99,5 @@ export interface ArgumentScope extends HelperRun {
   /** Why a program may not access a stretch of memory, or `undefined`. */
   memoryProblem(addr: bigint, size: number, write: boolean): string | undefined;
   isFunction(addr: bigint): boolean;
+  isMap(pointer: bigint): boolean;
 }

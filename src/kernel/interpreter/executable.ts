@@ -2,6 +2,7 @@
 import type { Insn, InsnIdx } from '../../isa/index.ts';
 import type { ProgType } from '../../sys/tables.ts';
 import type { BpfMap } from '../maps/map.ts';
+import type { Program } from '../objects/program.ts';
 import type { VerifiedProgram } from '../verifier/index.ts';
 import { type Execute, executor } from './execute.ts';
 import { reads, writes } from './registers.ts';
@@ -90,4 +91,16 @@ export function functionAddress(slot: number): bigint {
 export function functionSlot(program: Executable, addr: bigint): number | undefined {
   const slot = Number(addr - CODE_BASE) / 8;
   return Number.isInteger(slot) && program.insns[slot] !== undefined ? slot : undefined;
+}
+
+const linked = new WeakMap<Program, Executable>();
+
+/** A loaded program, linked once. */
+export function executableOf(program: Program): Executable {
+  let executable = linked.get(program);
+  if (!executable) {
+    executable = linkVerified(program.verified, program.maps);
+    linked.set(program, executable);
+  }
+  return executable;
 }

@@ -14,6 +14,8 @@ export type FaultCode =
   | 'unknown-helper'
   /** A helper's argument is not what it must be. */
   | 'helper-argument'
+  /** The program ended while it held something that it must give back. */
+  | 'leaked-reference'
   /** What the interpreter can't run. */
   | 'unsupported'
   /** Control left the program. */

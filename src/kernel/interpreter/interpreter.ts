@@ -65,6 +65,7 @@ export class Interpreter implements ArgumentScope {
   executed = 0;
   /** Written registers: bit i is register i. */
   initialised = 0;
+  readonly acquired = new Map<number, BpfMap>();
   readonly budget: number;
   readonly #helpers: ReadonlyMap<number, CallableHelper>;
   /** Lowest address of the stacks of all frames; frame 0 has the highest. */
@@ -118,6 +119,7 @@ export class Interpreter implements ArgumentScope {
     this.pc = 0;
     this.executed = 0;
     this.#tailCalls = 0;
+    if (this.acquired.size > 0) this.acquired.clear();
     this.problem = undefined;
     this.#contextStart = context?.addr ?? 0;
     this.#contextEnd = context ? context.addr + context.size : 0;
@@ -285,6 +287,9 @@ export class Interpreter implements ArgumentScope {
     }
     this.frames.pop();
     if (frame.returnPc < 0) {
+      if (this.acquired.size > 0) {
+        return this.fault('leaked-reference', 'the program ends without giving back a reserved record');
+      }
       this.status = 'done';
       return;
     }
@@ -312,8 +317,16 @@ export class Interpreter implements ArgumentScope {
 
   // What helpers and their argument checks ask.
 
+  #mapAt(pointer: bigint): BpfMap | undefined {
+    return this.program.maps.get(Number(pointer)) ?? this.kernel.mapAt(Number(pointer));
+  }
+
+  isMap(pointer: bigint): boolean {
+    return this.#mapAt(pointer) !== undefined;
+  }
+
   map(pointer: bigint): BpfMap {
-    const map = this.program.maps.get(Number(pointer)) ?? this.kernel.mapAt(Number(pointer));
+    const map = this.#mapAt(pointer);
     if (!map) throw new Bug(`0x${pointer.toString(16)} is no map`);
     return map;
   }

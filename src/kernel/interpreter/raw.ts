@@ -4,6 +4,8 @@
  */
 import { decode } from '../../isa/index.ts';
 import { Memory } from '../memory/index.ts';
+import { Devices } from '../net/device.ts';
+import { RedirectInfo } from '../net/redirect.ts';
 import { Grace, type Machine, SimulatedClock, seededRandom } from '../objects/machine.ts';
 import type { CallableHelper, RunKernel } from './environment.ts';
 import { linkBare } from './executable.ts';
@@ -34,9 +36,10 @@ const BARE_HELPERS: ReadonlyMap<number, CallableHelper> = new Map(
 );
 
 function bareKernel(): RunKernel {
+  const memory = new Memory();
   return {
     machine: {
-      memory: new Memory(),
+      memory,
       cpus: 1,
       cpu: 0,
       clock: new SimulatedClock(1n, 1n),
@@ -46,8 +49,8 @@ function bareKernel(): RunKernel {
     },
     task: { pid: 1, tgid: 1, uid: 0, gid: 0, comm: 'bare' },
     mapAt: () => undefined,
-    tailCallTarget: () => undefined,
-    device: () => undefined,
+    devices: new Devices(memory),
+    redirect: new RedirectInfo(),
   };
 }
 

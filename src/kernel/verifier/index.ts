@@ -6,6 +6,7 @@ export {
   NO_CAPABILITIES,
   type VerifyEnvironment,
 } from './environment.ts';
+export { isGplCompatible } from './license.ts';
 export type {
   InfoRecords,
   InsnProof,
@@ -16,4 +17,4 @@ export type {
   VerifiedProgram,
 } from './program.ts';
 export { REJECT_CODES, type RejectCategory, type RejectCode, type Rejection } from './rejection.ts';
-export { isGplCompatible, isRejection, verify } from './verify.ts';
+export { isRejection, verify } from './verify.ts';

@@ -6,6 +6,7 @@
  */
 import type { InsnIdx } from '../../isa/index.ts';
 import type { VerifyEnvironment } from './environment.ts';
+import { isGplCompatible } from './license.ts';
 import type { ProgramInput, SourceLine, VerifiedProgram } from './program.ts';
 import { REJECT_CODES, type Refusal, type Rejection, type Verdict } from './rejection.ts';
 import { checkControlFlow } from './structure/cfg.ts';
@@ -42,20 +43,6 @@ export function verify(program: ProgramInput, environment: VerifyEnvironment): R
 
 export function isRejection(result: Rejection | VerifiedProgram): result is Rejection {
   return 'rejected' in result;
-}
-
-/** @see Linux's include/linux/license.h, license_is_gpl_compatible */
-const GPL_COMPATIBLE = new Set([
-  'GPL',
-  'GPL v2',
-  'GPL and additional rights',
-  'Dual BSD/GPL',
-  'Dual MIT/GPL',
-  'Dual MPL/GPL',
-]);
-
-export function isGplCompatible(license: string): boolean {
-  return GPL_COMPATIBLE.has(license);
 }
 
 function reject(made: Draft, refusal: Refusal): Rejection {

@@ -1,11 +1,16 @@
 /** Which helpers the program may call. */
-import { HELPERS, helperName } from '../../../sys/helper-ids.ts';
+import { HELPERS, type Helper, helperName } from '../../../sys/helper-ids.ts';
+import { prototype } from '../../helpers/prototypes.ts';
+import { type Capability, effectiveAttachType, helpersOf } from '../../programs/index.ts';
+import type { VerifyEnvironment } from '../environment.ts';
+import { isGplCompatible } from '../license.ts';
 import type { Verdict } from '../rejection.ts';
 import type { Draft } from './draft.ts';
 
 const HELPER_COUNT = Object.keys(HELPERS).length;
 
-export function checkHelperCall({ environment }: Draft, idx: number, id: number): Verdict {
+export function checkHelperCall(draft: Draft, idx: number, id: number): Verdict {
+  const { environment, input } = draft;
   if (id < 0 || id > HELPER_COUNT) {
     return {
       code: 'unknown-func',
@@ -25,6 +30,22 @@ export function checkHelperCall({ environment }: Draft, idx: number, id: number)
       hint: 'a relocation of the object file was not applied',
     };
   }
+  if (!allowedHelpers(draft).has(name)) {
+    return {
+      code: 'helper-not-allowed',
+      insn: idx,
+      problem: `program of this type cannot use helper ${label}`,
+      reason: `programs of type ${input.type} can't call it${missingCapability(draft, name)}`,
+    };
+  }
+  if (prototype(name, input.type).gplOnly && !isGplCompatible(input.license)) {
+    return {
+      code: 'gpl-only',
+      insn: idx,
+      problem: 'cannot call GPL-restricted function from non-GPL compatible program',
+      reason: `${label} is for programs under a licence that is compatible with the GPL, and this one's is "${input.license}"`,
+    };
+  }
   if (!environment.helperImplemented(id)) {
     return {
       code: 'unsupported-helper',
@@ -35,4 +56,32 @@ export function checkHelperCall({ environment }: Draft, idx: number, id: number)
     };
   }
   return undefined;
+}
+
+const allowed = new WeakMap<Draft, ReadonlySet<Helper>>();
+
+function allowedHelpers(draft: Draft): ReadonlySet<Helper> {
+  let helpers = allowed.get(draft);
+  if (!helpers) {
+    helpers = helpersFor(draft, capabilities(draft.environment));
+    allowed.set(draft, helpers);
+  }
+  return helpers;
+}
+
+function helpersFor({ input }: Draft, caps: ReadonlySet<Capability>): ReadonlySet<Helper> {
+  const { type, expectedAttachType: given } = input;
+  return helpersOf({ type, caps, attach: given && effectiveAttachType(type, given) });
+}
+
+function capabilities({ capabilities }: VerifyEnvironment): ReadonlySet<Capability> {
+  const { bpf, perfmon, netAdmin, sysAdmin } = capabilities;
+  const held = { bpf, perfmon, net_admin: netAdmin, sys_admin: sysAdmin };
+  return new Set((Object.keys(held) as Capability[]).filter((name) => held[name]));
+}
+
+/** Says so when the caller could call the helper with more capabilities. */
+function missingCapability(draft: Draft, name: Helper): string {
+  const all = new Set<Capability>(['bpf', 'perfmon', 'net_admin', 'sys_admin']);
+  return helpersFor(draft, all).has(name) ? ' without CAP_BPF and CAP_PERFMON' : '';
 }

@@ -3,6 +3,7 @@
  * constant operands, calls of helpers, and accesses to the stack at constant offsets.
  */
 import type { Insn, Reg } from '../../../isa/index.ts';
+import { PROGRAMS, type ProgramFacts } from '../../programs/index.ts';
 import type { Refusal, Verdict } from '../rejection.ts';
 import { checkHelperCall } from './calls.ts';
 import { successors } from './cfg.ts';
@@ -136,11 +137,9 @@ function checkOperand(insn: Extract<Insn, { kind: 'alu' }>, idx: number): Verdic
   }
 }
 
-/** Program types whose context is a packet that the legacy loads can read. */
-const LEGACY_LOADS = new Set(['socket_filter', 'sched_cls', 'sched_act', 'cgroup_skb']);
-
 function checkLegacyLoad({ input }: Draft, idx: number): Verdict {
-  if (LEGACY_LOADS.has(input.type)) return undefined;
+  const facts: ProgramFacts = PROGRAMS[input.type];
+  if (facts.legacyPacketLoads) return undefined;
   return {
     code: 'ld-abs-not-allowed',
     insn: idx,

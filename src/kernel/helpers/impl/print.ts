@@ -1,0 +1,68 @@
+/** Text for the trace log and into buffers. @see kernel/trace/bpf_trace.c; kernel/bpf/helpers.c, bpf_snprintf */
+import type { HelperImpl, HelperRun } from '../../interpreter/environment.ts';
+import { type FormatMemory, format } from '../format.ts';
+import { addr, err, size } from './values.ts';
+
+const TRACE_LENGTH = 1024;
+const MAX_ARGS = 12;
+const latin1 = new TextDecoder('latin1');
+
+function formatMemory({ machine: { memory } }: HelperRun): FormatMemory {
+  const inside = (at: bigint, length: number) => {
+    if (at + BigInt(length) > 0xffff_ffffn) return undefined;
+    const region = memory.region(Number(at));
+    return region && Number(at) + length <= region.end ? region : undefined;
+  };
+  return {
+    bytes: (at, length) => (inside(at, length) ? memory.read(addr(at), length) : undefined),
+    string: (at) => {
+      const region = inside(at, 1);
+      if (!region) return undefined;
+      const bytes = memory.window(addr(at), region.end - Number(at));
+      const end = bytes.indexOf(0);
+      return latin1.decode(bytes.slice(0, end < 0 ? bytes.length : end));
+    },
+  };
+}
+
+/** The format's text, or `undefined` when no zero ends it. */
+function formatAt({ machine: { memory } }: HelperRun, at: bigint, length: number): string | undefined {
+  const bytes = memory.window(addr(at), length);
+  const end = bytes.indexOf(0);
+  return end < 0 ? undefined : latin1.decode(bytes.slice(0, end));
+}
+
+/** The arguments of the variants that take them as an array of 64-bit words. */
+function words({ machine: { memory } }: HelperRun, at: bigint, length: bigint): bigint[] | undefined {
+  if (length % 8n !== 0n || length > BigInt(MAX_ARGS * 8) || (length > 0n && at === 0n)) return undefined;
+  return Array.from({ length: size(length) / 8 }, (_, i) => memory.readU64(addr(at) + 8 * i));
+}
+
+function trace(run: HelperRun, at: bigint, length: bigint, args: readonly bigint[] | undefined): number {
+  const text = formatAt(run, at, size(length));
+  const line = text === undefined || !args ? undefined : format(text, args, formatMemory(run));
+  if (line === undefined) return err('EINVAL');
+  run.machine.trace(line.slice(0, TRACE_LENGTH - 1).replace(/\n$/, ''));
+  return Math.min(line.length, TRACE_LENGTH - 1);
+}
+
+export const trace_printk: HelperImpl = (run, at, length, r3, r4, r5) => trace(run, at, length, [r3, r4, r5]);
+
+export const trace_vprintk: HelperImpl = (run, at, length, data, dataLength) =>
+  trace(run, at, length, words(run, data, dataLength));
+
+/** @returns the length that the whole text has with its zero, whether or not it fits */
+export const snprintf: HelperImpl = (run, out, outLength, formatPointer, data, dataLength) => {
+  const args = words(run, data, dataLength);
+  const text = formatMemory(run).string(formatPointer);
+  const result = args && text !== undefined ? format(text, args, formatMemory(run)) : undefined;
+  if (result === undefined) return err('EINVAL');
+  const room = size(outLength);
+  if (room > 0) {
+    const { memory } = run.machine;
+    const fitting = Math.min(result.length, room - 1);
+    for (let i = 0; i < fitting; i++) memory.u8[addr(out) + i] = result.charCodeAt(i);
+    memory.u8[addr(out) + fitting] = 0;
+  }
+  return result.length + 1;
+};
