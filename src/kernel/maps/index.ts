@@ -1,4 +1,4 @@
-export { ArrayOfMaps, HashOfMaps } from './inner-map.ts';
+export { ArrayOfMaps, checkPattern, HashOfMaps } from './inner-map.ts';
 export { BpfMap, errno, type MapElement, type MapHost, type MapShape, type Status } from './map.ts';
 export { CURRENT_CPU, PerfEventArrayMap } from './perf-event-array.ts';
 export { ProgArrayMap } from './prog-array.ts';

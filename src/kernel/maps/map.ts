@@ -9,6 +9,7 @@ import { type Errno, errnoId } from '../../sys/errno.ts';
 import { MAP_CREATE_FLAGS, MAP_UPDATE_FLAGS } from '../../sys/flags.ts';
 import type { MapType } from '../../sys/map-types.ts';
 import { type Addr, type Mapping, NULL } from '../memory/index.ts';
+import type { BtfObject } from '../objects/btf-object.ts';
 import type { Machine } from '../objects/machine.ts';
 import { KernelObject } from '../objects/object.ts';
 
@@ -79,6 +80,8 @@ export abstract class BpfMap extends KernelObject<'map'> {
   readonly addr: Addr;
   /** No more writes from user space. */
   frozen = false;
+  /** The types of its keys and values, where the creator gave them; it holds the BTF. */
+  types: { readonly btf: BtfObject; readonly key: number; readonly value: number } | undefined;
   /** A key's and a value's worth of memory, for calls by bytes. */
   readonly #scratchKey: Addr;
   readonly #scratchValue: Addr;
@@ -185,6 +188,7 @@ export abstract class BpfMap extends KernelObject<'map'> {
     memory.free(this.#scratchKey);
     memory.free(this.#scratchValue);
     memory.free(this.addr);
+    this.types?.btf.release();
   }
 
   /** Puts a key where the program-side methods can read it, until the next call. */

@@ -10,8 +10,7 @@ export const CURRENT_CPU = 0xffff_ffff;
 export class PerfEventArrayMap extends ObjectArray<PerfEvent> {
   protected admit(fd: number): PerfEvent | Status {
     const object = this.host.objectAt(fd);
-    if (object === undefined) return errno('EBADF');
-    return object instanceof PerfEvent ? object : errno('EINVAL');
+    return object instanceof PerfEvent ? object : errno('EBADF');
   }
 
   override sysLookup(_key: Uint8Array, _flags: number): SysValue {

@@ -6,10 +6,14 @@ export class BtfObject extends KernelObject<'btf'> {
   readonly bytes: Uint8Array;
   readonly btf: Btf;
 
-  constructor(bytes: Uint8Array, btf: Btf) {
+  /** Of the kernel itself, not loaded by anyone. */
+  readonly isKernel: boolean;
+
+  constructor(bytes: Uint8Array, btf: Btf, isKernel = false) {
     super('btf');
     this.bytes = bytes;
     this.btf = btf;
+    this.isKernel = isKernel;
   }
 
   override releaseUser(): void {}

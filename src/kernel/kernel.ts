@@ -1,0 +1,251 @@
+/** The embedded kernel: bpf(2) in any process, with memory, clock, randomness and processors of its own. */
+import { InputError } from '../base/error.ts';
+import { parseBtf } from '../btf/index.ts';
+import type { Bpf, Fd, Kernel } from '../sys/kernel.ts';
+import type { RunKernel, Task } from './interpreter/index.ts';
+import { type BpfMap, PerfEventArrayMap, RingbufMap } from './maps/index.ts';
+import { type Addr, Memory, type MemoryUse } from './memory/index.ts';
+import { type DeviceSpec, Devices } from './net/device.ts';
+import { RedirectInfo } from './net/redirect.ts';
+import { Bpffs } from './objects/bpffs.ts';
+import { BtfObject } from './objects/btf-object.ts';
+import { FdTable } from './objects/fd-table.ts';
+import { IdTable } from './objects/id-table.ts';
+import { type Clock, Grace, hostClock, seededRandom } from './objects/machine.ts';
+import type { KernelObject } from './objects/object.ts';
+import { PerfEvent, type PerfRecord } from './objects/perf-event.ts';
+import type { Program } from './objects/program.ts';
+import { createBpf, type KernelState } from './syscall/index.ts';
+import { ALL_CAPABILITIES, type Capabilities } from './verifier/index.ts';
+
+export interface KernelOptions {
+  /** CPUs that a per-CPU value has a slot for; default 1. */
+  readonly cpus?: number;
+  /** The CPU that system calls and programs run on; default 0. */
+  readonly cpu?: number;
+  /** Default: the host's clocks. */
+  readonly clock?: Clock;
+  /** A seed, or a source of 32-bit numbers; default seed 0, so that runs repeat. */
+  readonly random?: number | (() => number);
+  /** What the caller may do; default everything. */
+  readonly capabilities?: Capabilities;
+  /** As with `kernel.unprivileged_bpf_disabled=0`; default false, as Linux is usually set. */
+  readonly unprivilegedBpf?: boolean;
+  /** The Linux that it behaves as; default `6.18.0`. */
+  readonly release?: string;
+  /** Most bytes of memory; default 4 GiB. */
+  readonly memoryLimit?: number;
+  /** The task that programs run on behalf of. */
+  readonly task?: Partial<Task>;
+  /** Network devices beside loopback. */
+  readonly devices?: readonly DeviceSpec[];
+  /** The kernel's own BTF. */
+  readonly btf?: Uint8Array;
+  /** Kernel configuration, as `.kconfig` externs read it (`CONFIG_HZ` is `250`). */
+  readonly config?: Readonly<Record<string, string>>;
+  /** Takes the lines of `bpf_trace_printk`, without their newlines. */
+  readonly trace?: (line: string) => void;
+}
+
+const DEFAULT_TASK: Task = { pid: 1, tgid: 1, uid: 0, gid: 0, comm: 'skep' };
+const RELEASE = '6.18.0';
+const CONFIG: Readonly<Record<string, string>> = {
+  CONFIG_HZ: '250',
+  CONFIG_BPF: 'y',
+  CONFIG_BPF_SYSCALL: 'y',
+};
+
+export class EmbeddedKernel implements Kernel {
+  readonly name = 'embedded';
+  readonly bpf: Bpf;
+  readonly release: string;
+  readonly possibleCpus: number;
+  readonly memory: Memory;
+  /** Its BPF file system: what bpf(2) pins, and the directories that it doesn't make. */
+  readonly bpffs = new Bpffs();
+  /** For what runs programs outside of bpf(2): hooks, debuggers. */
+  readonly runtime: RunKernel;
+  readonly #state: KernelState;
+  readonly #options: KernelOptions;
+  readonly #traceReaders = new Set<(line: string) => void>();
+
+  constructor(options: KernelOptions = {}) {
+    this.#options = options;
+    this.release = options.release ?? RELEASE;
+    this.possibleCpus = options.cpus ?? 1;
+    const cpu = options.cpu ?? 0;
+    if (!Number.isInteger(this.possibleCpus) || this.possibleCpus < 1 || this.possibleCpus > 4096) {
+      throw wrongOption(`cpus is ${this.possibleCpus}, but a kernel has 1 to 4096`);
+    }
+    if (!Number.isInteger(cpu) || cpu < 0 || cpu >= this.possibleCpus) {
+      throw wrongOption(`cpu is ${cpu}, but the kernel has CPUs 0 to ${this.possibleCpus - 1}`);
+    }
+    this.memory = new Memory(options.memoryLimit === undefined ? {} : { limit: options.memoryLimit });
+    if (options.trace) this.#traceReaders.add(options.trace);
+    this.#state = this.#createState(cpu);
+    this.runtime = this.#createRuntime();
+    this.bpf = createBpf(this.#state);
+  }
+
+  #createState(cpu: number): KernelState {
+    const { capabilities = ALL_CAPABILITIES, unprivilegedBpf = false, task, btf, random = 0 } = this.#options;
+    const fds = new FdTable();
+    const btfs = new IdTable<BtfObject>();
+    const kernelBtf = btf && parseBtf(btf, 'vmlinux');
+    if (btf && kernelBtf) btfs.publish(new BtfObject(btf, kernelBtf, true)).hold();
+    const mapsByAddr = new Map<Addr, BpfMap>();
+    return {
+      memory: this.memory,
+      cpus: this.possibleCpus,
+      cpu,
+      clock: completeClock(this.#options.clock),
+      random: typeof random === 'number' ? seededRandom(random) : random,
+      grace: new Grace(),
+      trace: (line) => {
+        for (const read of this.#traceReaders) read(line);
+      },
+      release: this.release,
+      capabilities,
+      unprivileged: unprivilegedBpf,
+      uid: task?.uid ?? DEFAULT_TASK.uid,
+      fds,
+      maps: new IdTable<BpfMap>(),
+      progs: new IdTable<Program>(),
+      btfs,
+      bpffs: this.bpffs,
+      kernelBtf,
+      statsUsers: 0,
+      mapsByAddr,
+      objectAt: (fd) => fds.get(fd)?.object,
+      mapAt: (addr) => mapsByAddr.get(addr),
+      helperImplemented: () => true,
+      testRun: (program) => {
+        throw new InputError(
+          'kernel-prog-test-run',
+          `running program '${program.facts.name}': the embedded kernel can't run ${program.facts.type} programs`,
+          { errno: 'ENOTSUPP' },
+        );
+      },
+    };
+  }
+
+  #createRuntime(): RunKernel {
+    const state = this.#state;
+    const devices = new Devices(this.memory, this.#options.devices);
+    return {
+      machine: state,
+      task: { ...DEFAULT_TASK, ...this.#options.task },
+      devices,
+      redirect: new RedirectInfo(),
+      mapAt: (addr) => state.mapsByAddr.get(addr as Addr),
+    };
+  }
+
+  vmlinuxBtf(): Uint8Array | undefined {
+    return this.#options.btf?.slice();
+  }
+
+  kconfig(name: string): string | undefined {
+    return this.#options.config?.[name] ?? CONFIG[name];
+  }
+
+  ksym(_name: string): bigint | undefined {
+    return undefined;
+  }
+
+  closeFd(fd: Fd): void {
+    if (this.#state.fds.close(fd)) return;
+    throw new InputError('kernel-close', `closing file descriptor ${fd}: it is not open (EBADF)`, {
+      errno: 'EBADF',
+    });
+  }
+
+  /** Hears the lines of `bpf_trace_printk`. @returns what ends it */
+  onTrace(read: (line: string) => void): () => void {
+    this.#traceReaders.add(read);
+    return () => this.#traceReaders.delete(read);
+  }
+
+  /** Opens an event that a perf event array can hold, as perf_event_open(2). @param pages of 4 KiB in its ring */
+  perfEventOpen(cpu: number, pages = 64): Fd {
+    if (cpu < 0 || cpu >= this.possibleCpus)
+      throw wrongOption(`there is no CPU ${cpu} to open a perf event on`);
+    return this.#state.fds.open(new PerfEvent(cpu, pages));
+  }
+
+  /** Takes the records of a perf event. @param fd of `perfEventOpen` */
+  perfRecords(fd: Fd): Iterable<PerfRecord> {
+    return this.#object(fd, PerfEvent, 'perf event').read();
+  }
+
+  /** Takes the committed records of a ring buffer map. */
+  ringRecords(map: Fd): Iterable<Uint8Array> {
+    return this.#object(map, RingbufMap, 'ringbuf map').read();
+  }
+
+  /** Calls back after each record that asks for a wake-up. @returns what ends it */
+  onRecord(fd: Fd, notify: () => void): () => void {
+    const object = this.#state.objectAt(fd);
+    const source =
+      object instanceof RingbufMap ? object : this.#object(fd, PerfEvent, 'ringbuf map or perf event');
+    source.onRecord = notify;
+    return () => {
+      source.onRecord = undefined;
+    };
+  }
+
+  /** Gives each CPU an event in a perf event array, as readers of such maps do. @returns the events, by CPU */
+  openPerfBuffer(map: Fd, pages = 64): readonly Fd[] {
+    const array = this.#object(map, PerfEventArrayMap, 'perf_event_array map');
+    const cpus = Math.min(this.possibleCpus, array.shape.maxEntries);
+    return Array.from({ length: cpus }, (_, cpu) => {
+      const event = this.perfEventOpen(cpu, pages);
+      const key = new Uint8Array(new Uint32Array([cpu]).buffer);
+      this.bpf.map_update_elem({ map_fd: map, key, value: new Uint8Array(new Uint32Array([event]).buffer) });
+      return event;
+    });
+  }
+
+  #object<O extends KernelObject>(fd: Fd, Type: abstract new (...args: never[]) => O, what: string): O {
+    const object = this.#state.objectAt(fd);
+    if (object instanceof Type) return object;
+    const found = object ? `a ${object.kind}` : 'not open';
+    throw new InputError('kernel-fd', `reading file descriptor ${fd}: it is ${found}, not a ${what}`, {
+      errno: object ? 'EINVAL' : 'EBADF',
+    });
+  }
+
+  /** What is allocated in its memory. */
+  get memoryUse(): MemoryUse {
+    return this.memory.use;
+  }
+
+  /** Lets go of every file descriptor and pin, and of the devices: nothing runs here any more. */
+  close(): void {
+    this.#state.fds.closeAll();
+    this.bpffs.clear();
+    this.runtime.devices.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+export function createKernel(options: KernelOptions = {}): EmbeddedKernel {
+  return new EmbeddedKernel(options);
+}
+
+function wrongOption(reason: string): InputError {
+  return new InputError('kernel-option', `creating a kernel: ${reason}`, { errno: 'EINVAL' });
+}
+
+function completeClock(clock: Clock | undefined): Required<Clock> {
+  if (!clock) return hostClock();
+  const monotonic = () => clock.monotonic();
+  return {
+    monotonic,
+    boottime: () => clock.boottime?.() ?? monotonic(),
+    realtime: () => clock.realtime?.() ?? monotonic(),
+  };
+}

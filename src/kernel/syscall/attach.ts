@@ -1,0 +1,149 @@
+/**
+ * Attaching: the arguments are checked as Linux checks them; what a program would be attached to is not there, and the
+ * answer says so.
+ */
+import type { AttachType } from '../../sys/attach-types.ts';
+import type { Bpf, ProgQueryAttr } from '../../sys/kernel.ts';
+import { type Call, fail, openFile } from './failure.ts';
+import type { KernelState } from './state.ts';
+
+type AttachCommands = Pick<
+  Bpf,
+  | 'prog_attach'
+  | 'prog_detach'
+  | 'prog_query'
+  | 'raw_tracepoint_open'
+  | 'task_fd_query'
+  | 'link_create'
+  | 'link_update'
+  | 'link_detach'
+  | 'iter_create'
+  | 'token_create'
+  | 'prog_stream_read_by_fd'
+  | 'prog_assoc_struct_ops'
+>;
+
+/** What is missing for an attach type, by the beginning of its name. */
+const MISSING: readonly (readonly [string, string])[] = [
+  ['cgroup', 'cgroups'],
+  ['xdp', 'network devices'],
+  ['tcx', 'network devices'],
+  ['netkit', 'network devices'],
+  ['netfilter', 'a network stack'],
+  ['sk_', 'sockets'],
+  ['flow_dissector', 'a network stack'],
+  ['lirc', 'infrared devices'],
+  ['lsm', 'security hooks'],
+  ['struct_ops', 'struct_ops'],
+  ['perf_event', 'perf events to trace with'],
+  ['trace_', 'kernel functions to trace'],
+  ['modify_return', 'kernel functions to trace'],
+];
+
+function missing(attach: AttachType): string {
+  const what = MISSING.find(([prefix]) => attach.startsWith(prefix))?.[1] ?? 'hooks of that kind';
+  return `the embedded kernel has no ${what} yet; run the program with PROG_TEST_RUN, or attach it in Linux`;
+}
+
+const target = (attr: ProgQueryAttr): string =>
+  attr.target_ifindex === undefined
+    ? `target fd ${attr.target_fd ?? 0}`
+    : `network device ${attr.target_ifindex}`;
+
+export function attachCommands(state: KernelState): AttachCommands {
+  /** A descriptor that should be a link's: none is. */
+  function noLink(call: Call, fd: number): Error {
+    const file = state.fds.get(fd);
+    if (!file) return fail(call, 'EBADF', `file descriptor ${fd} is not open`);
+    return fail(call, 'EINVAL', `file descriptor ${fd} is a ${file.object.kind}, not a link`);
+  }
+
+  return {
+    prog_attach(attr) {
+      const doing = `attaching program fd ${attr.attach_bpf_fd} to ${target(attr)} as ${attr.attach_type}`;
+      const call: Call = { command: 'prog_attach', doing };
+      openFile(state, call, 'prog', attr.attach_bpf_fd);
+      throw fail(call, 'EOPNOTSUPP', missing(attr.attach_type));
+    },
+    prog_detach(attr) {
+      const call: Call = {
+        command: 'prog_detach',
+        doing: `detaching a ${attr.attach_type} program from ${target(attr)}`,
+      };
+      throw fail(call, 'EOPNOTSUPP', missing(attr.attach_type));
+    },
+    prog_query(attr) {
+      const call: Call = {
+        command: 'prog_query',
+        doing: `asking for the ${attr.attach_type} programs of ${target(attr)}`,
+      };
+      throw fail(call, 'EOPNOTSUPP', missing(attr.attach_type));
+    },
+    raw_tracepoint_open(attr) {
+      const call: Call = {
+        command: 'raw_tracepoint_open',
+        doing: `attaching program fd ${attr.prog_fd} to a raw tracepoint`,
+      };
+      openFile(state, call, 'prog', attr.prog_fd);
+      throw fail(call, 'EOPNOTSUPP', missing('trace_raw_tp'));
+    },
+    task_fd_query(attr) {
+      const call: Call = {
+        command: 'task_fd_query',
+        doing: `asking what is attached to fd ${attr.fd} of process ${attr.pid}`,
+      };
+      if (!state.capabilities.sysAdmin) throw fail(call, 'EPERM', 'the caller lacks CAP_SYS_ADMIN');
+      throw fail(call, 'ENOENT', 'the embedded kernel has no processes with perf events');
+    },
+    link_create(attr) {
+      const call: Call = { command: 'link_create', doing: `creating a ${attr.attach_type} link` };
+      if (attr.attach_type === 'struct_ops') openFile(state, call, 'map', attr.map_fd);
+      else openFile(state, call, 'prog', attr.prog_fd);
+      throw fail(call, 'EOPNOTSUPP', missing(attr.attach_type));
+    },
+    link_update(attr) {
+      const call: Call = { command: 'link_update', doing: `replacing what link fd ${attr.link_fd} runs` };
+      throw noLink(call, attr.link_fd);
+    },
+    link_detach(attr) {
+      throw noLink({ command: 'link_detach', doing: `detaching link fd ${attr.link_fd}` }, attr.link_fd);
+    },
+    iter_create(attr) {
+      const call: Call = { command: 'iter_create', doing: `opening an iterator of link fd ${attr.link_fd}` };
+      if (attr.flags) throw fail(call, 'EINVAL', 'opening an iterator takes no flags');
+      throw noLink(call, attr.link_fd);
+    },
+    token_create(attr) {
+      const call: Call = { command: 'token_create', doing: `making a BPF token of fd ${attr.bpffs_fd}` };
+      if (attr.flags) throw fail(call, 'EINVAL', 'making a token takes no flags');
+      throw fail(
+        call,
+        'EBADF',
+        'the embedded kernel has no tokens: its caller has the capabilities it was given',
+      );
+    },
+    prog_stream_read_by_fd(attr) {
+      const call: Call = {
+        command: 'prog_stream_read_by_fd',
+        doing: `reading stream ${attr.stream_id} of program fd ${attr.prog_fd}`,
+      };
+      openFile(state, call, 'prog', attr.prog_fd);
+      if (attr.stream_id !== 1 && attr.stream_id !== 2) {
+        throw fail(call, 'ENOENT', 'a program has the streams 1 (stdout) and 2 (stderr)');
+      }
+      // Only kernel functions write to them, and there are none.
+      return new Uint8Array(0);
+    },
+    prog_assoc_struct_ops(attr) {
+      const call: Call = {
+        command: 'prog_assoc_struct_ops',
+        doing: `associating program fd ${attr.prog_fd} with map fd ${attr.map_fd}`,
+      };
+      throw fail(
+        call,
+        'EINVAL',
+        `the command came with Linux 7.0, and this kernel behaves as ${state.release}`,
+      );
+    },
+  };
+}
