@@ -59,6 +59,10 @@ export const REJECT_CODES = {
   'tail-call-stack': { category: 'limit', errno: 'EACCES' },
   'bad-func-info': { category: 'structure', errno: 'EINVAL' },
   'bad-line-info': { category: 'structure', errno: 'EINVAL' },
+  'infinite-loop': { category: 'structure', errno: 'EINVAL' },
+  'too-complex': { category: 'limit', errno: 'E2BIG' },
+  'pointer-comparison': { category: 'policy', errno: 'EACCES' },
+  'uninitialised-register': { category: 'register', errno: 'EACCES' },
   'unsupported-helper': { category: 'unsupported', errno: 'EOPNOTSUPP' },
   'unsupported-insn': { category: 'unsupported', errno: 'EOPNOTSUPP' },
 } as const satisfies Record<string, RejectFact>;

@@ -367,6 +367,7 @@ function markGlobalArguments(state: VerifierState, wanted: Wanted): void {
 
 /** The value of a register of the running frame matters. */
 export function markRegPrecise(ex: Explorer, regno: number): void {
+  if (ex.allPrecise) return;
   const state = ex.state;
   ex.wanted.reset(state.curframe);
   ex.wanted.addReg(regno);
@@ -375,6 +376,7 @@ export function markRegPrecise(ex: Explorer, regno: number): void {
 
 /** What an equal state relied on matters on the current path too. */
 export function propagatePrecision(ex: Explorer, old: VerifierState, cur: VerifierState): boolean {
+  if (ex.allPrecise) return false;
   const wanted = ex.wanted;
   wanted.reset(cur.curframe);
   for (let fr = old.curframe; fr >= 0; fr--) {

@@ -51,6 +51,8 @@ export interface EqualityRules {
   readonly exactScalars: boolean;
   /** Registers that may be read from instruction `idx` on: bit i is register i. */
   liveRegs(idx: number): number;
+  /** Every scalar counts as precise. */
+  readonly allPrecise: boolean;
 }
 
 const UNKNOWN_SLOT: RegState = scalarReg();
@@ -145,7 +147,7 @@ function regSafe(
       if (rules.exactScalars) {
         return equals(old.scalar, cur.scalar) && rules.ids.matchScalar(old.id, cur.id);
       }
-      if (!precise && exact === 'subset') return true;
+      if (!precise && !rules.allPrecise && exact === 'subset') return true;
       if (old.linkedAdd !== cur.linkedAdd) return false;
       if (old.linkedAdd !== 0 && old.off !== cur.off) return false;
       return contains(old.scalar, cur.scalar) && rules.ids.matchScalar(old.id, cur.id);

@@ -106,7 +106,7 @@ export class Explorer implements EqualityRules {
     this.plan = plan;
     this.log = log;
     this.caps = caps;
-    this.testStateFreq = (draft.input.flags & PROG_LOAD_FLAGS.BPF_F_TEST_STATE_FREQ.value) !== 0;
+    this.testStateFreq = (draft.input.flags & PROG_LOAD_FLAGS.BPF_F_TEST_STATE_FREQ) !== 0;
     this.stackLiveness = new StackLiveness(this);
     this.aux = draft.insns.map(() => new InsnAux());
     this.state = new VerifierState(new JumpHistory());
@@ -151,9 +151,17 @@ export class Explorer implements EqualityRules {
   refuse(
     code: RejectCode,
     problem: string,
-    more: { reason?: string; hint?: string; errno?: Errno } = {},
+    more: { reason?: string; hint?: string | undefined; errno?: Errno } = {},
   ): never {
-    throw new Refused({ code, insn: this.insnIdx, problem, reason: more.reason ?? problem, ...more });
+    const { reason = problem, hint, errno } = more;
+    throw new Refused({
+      code,
+      insn: this.insnIdx,
+      problem,
+      reason,
+      ...(hint !== undefined && { hint }),
+      ...(errno !== undefined && { errno }),
+    });
   }
 
   rejectLoop(insnIdx: number, old: VerifierState, cur: VerifierState): never {
@@ -250,7 +258,7 @@ export class Explorer implements EqualityRules {
       const { state, insnIdx } = this;
       const insn = this.insns[insnIdx];
       if (insnIdx >= this.insns.length || insn === undefined) {
-        this.refuse('structure', `invalid insn idx ${insnIdx} insn_cnt ${this.insns.length}`);
+        this.refuse('bad-call-target', `invalid insn idx ${insnIdx} insn_cnt ${this.insns.length}`);
       }
       if (++this.processed > MAX_PROCESSED) this.refuseTooLarge();
       state.lastInsnIdx = this.prevInsnIdx;

@@ -5,11 +5,11 @@ import { checkAlu } from './alu.ts';
 import { checkCall } from './call.ts';
 import { checkExit } from './exit.ts';
 import type { Explorer } from './explorer.ts';
-import { checkJmp } from './jmp.ts';
 import { checkImm64 } from './imm64.ts';
-import { checkPacketLoad } from './packet-load.ts';
+import { checkJmp } from './jmp.ts';
 import { checkAtomic, checkLoad, checkStore } from './load-store.ts';
 import { checkMayGoto } from './may-goto.ts';
+import { checkPacketLoad } from './packet-load.ts';
 
 /** @returns whether the path ended; if not, `ex.insnIdx` is the next instruction */
 export function checkInsn(ex: Explorer, insn: Insn): boolean {

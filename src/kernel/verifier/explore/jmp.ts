@@ -5,6 +5,7 @@ import { Scalar } from '../value/scalar.ts';
 import { markRegPrecise } from './backtrack.ts';
 import { changeRegs } from './each-reg.ts';
 import type { Explorer } from './explorer.ts';
+import type { LinkedReg } from './history.ts';
 import { collectLinked, syncLinked } from './linked.ts';
 import { markNullRegs, notNull, pointerIsNotNull } from './nullness.ts';
 import { MAX_PACKET_OFF, type RegState, scalarReg } from './reg.ts';
@@ -20,7 +21,6 @@ import {
 } from './reg-type.ts';
 import { isPointer, readReg } from './regs.ts';
 import type { VerifierState } from './state.ts';
-import type { LinkedReg } from './history.ts';
 
 /** A packet pointer that was found to be at the packet's end, or behind it. */
 const AT_PKT_END = -1;
@@ -97,7 +97,8 @@ function learn(ex: Explorer, insn: Jmp, other: VerifierState, linked: readonly L
   const otherFrame = other.frame();
   const dst = frame.reg(insn.dst);
   const srcNo = insn.src.kind === 'reg' ? insn.src.reg : undefined;
-  const src = srcNo === undefined ? scalarReg(Scalar.knownImm((insn.src as { imm: number }).imm)) : frame.reg(srcNo);
+  const src =
+    srcNo === undefined ? scalarReg(Scalar.knownImm((insn.src as { imm: number }).imm)) : frame.reg(srcNo);
 
   if (dst.type === SCALAR && src.type === SCALAR) {
     const ways = refineBoth(op, width, dst.scalar, src.scalar);
@@ -124,7 +125,8 @@ function learn(ex: Explorer, insn: Jmp, other: VerifierState, linked: readonly L
     markNullRegs(other, insn.dst, op === 'jeq');
     return;
   }
-  const matched = srcNo !== undefined && width === 64 && matchPackets(op, here, other, insn.dst, srcNo, dst, src);
+  const matched =
+    srcNo !== undefined && width === 64 && matchPackets(op, here, other, insn.dst, srcNo, dst, src);
   if (!matched && isPointer(ex.caps.allowPtrLeaks, frame.reg(insn.dst))) prohibited(ex, insn.dst);
 }
 
@@ -266,4 +268,3 @@ function markEnd(state: VerifierState, regno: number, range: number): void {
   const frame = state.frame();
   if (frame.reg(regno).type === PTR_TO_PACKET) frame.own(regno).range = range;
 }
-

@@ -1,11 +1,11 @@
 /** Scalars that are known to be equal, or to differ by a constant: what one of them learns, the others learn. */
 import { alu } from '../value/alu.ts';
 import { Scalar } from '../value/scalar.ts';
+import { FP } from './frame.ts';
 import type { LinkedReg } from './history.ts';
 import type { RegState } from './reg.ts';
 import { SCALAR } from './reg-type.ts';
 import type { VerifierState } from './state.ts';
-import { FP } from './frame.ts';
 
 /** As many as a history entry has room for; registers beyond that lose their link. */
 const MAX_LINKED = 6;

@@ -1,13 +1,16 @@
 /** Pointers that may be null, and what a comparison with zero makes of them and of their copies. */
+
+import { Scalar } from '../value/scalar.ts';
 import { changeRegs } from './each-reg.ts';
+import { hasField } from './record.ts';
 import { releaseReference } from './references.ts';
 import { type RegState, scalarReg } from './reg.ts';
 import {
   baseType,
   CONST_PTR_TO_MAP,
-  mayBeNull,
   MEM_ALLOC,
   MEM_RCU,
+  mayBeNull,
   PTR_MAYBE_NULL,
   PTR_TO_BTF_ID,
   PTR_TO_MAP_KEY,
@@ -22,12 +25,10 @@ import {
   type RegType,
   typeFlags,
 } from './reg-type.ts';
-import { Scalar } from '../value/scalar.ts';
-import { hasField } from './record.ts';
 import type { VerifierState } from './state.ts';
 
 /** What a map's value pointer becomes when it is known not to be null, for maps whose values are objects. */
-function valueOf(reg: RegState): RegType {
+function mapValueType(reg: RegState): RegType {
   switch (reg.map?.type) {
     case 'xskmap':
       return PTR_TO_XDP_SOCK;
@@ -51,10 +52,11 @@ export function notNull(reg: RegState): RegState {
     copy.type = CONST_PTR_TO_MAP;
     copy.map = inner;
     // Two lookups may give different inner maps: what belongs to one must not be used with the other.
-    if (hasField(inner, 'timer') || hasField(inner, 'wq') || hasField(inner, 'task_work')) copy.mapUid = reg.id;
+    if (hasField(inner, 'timer') || hasField(inner, 'wq') || hasField(inner, 'task_work'))
+      copy.mapUid = reg.id;
     return copy;
   }
-  copy.type = valueOf(reg);
+  copy.type = mapValueType(reg);
   return copy;
 }
 
@@ -108,7 +110,9 @@ export function pointerIsNotNull(reg: RegState): boolean {
 export function isTrusted(reg: RegState): boolean {
   if (reg.refObjId !== 0) return true;
   const flags = typeFlags(reg.type);
-  return (flags & (MEM_ALLOC | PTR_TRUSTED)) !== 0 && (flags & ~(MEM_ALLOC | PTR_TRUSTED | PTR_MAYBE_NULL)) === 0;
+  return (
+    (flags & (MEM_ALLOC | PTR_TRUSTED)) !== 0 && (flags & ~(MEM_ALLOC | PTR_TRUSTED | PTR_MAYBE_NULL)) === 0
+  );
 }
 
 /** A pointer that is valid until the RCU read section ends. */

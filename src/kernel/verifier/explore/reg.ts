@@ -8,7 +8,7 @@
  */
 import type { Btf, BtfTypeId } from '../../../btf/index.ts';
 import type { MapFacts } from '../environment.ts';
-import { Scalar } from '../value/scalar.ts';
+import { equals, Scalar } from '../value/scalar.ts';
 import { CONST_PTR_TO_DYNPTR, NOT_INIT, type RegType, SCALAR } from './reg-type.ts';
 
 /** Bytes known to lie behind a packet pointer are at most this; larger variable offsets are not trusted. */
@@ -67,6 +67,26 @@ export class RegState {
   frameno = 0;
   /** A scalar linked to others by `id` with a constant difference in `off`: bits 1 (64-bit add) and 2 (32-bit add). */
   linkedAdd = 0;
+
+  /** The same facts, ids included. */
+  sameValue(other: RegState): boolean {
+    return (
+      this === other ||
+      (this.type === other.type &&
+        this.off === other.off &&
+        equals(this.scalar, other.scalar) &&
+        this.id === other.id &&
+        this.refObjId === other.refObjId &&
+        this.range === other.range &&
+        this.memSize === other.memSize &&
+        this.map === other.map &&
+        this.mapUid === other.mapUid &&
+        this.btf === other.btf &&
+        this.btfId === other.btfId &&
+        this.subprog === other.subprog &&
+        this.frameno === other.frameno)
+    );
+  }
 
   clone(): RegState {
     const copy = new RegState();

@@ -11,7 +11,10 @@ export function readReg(ex: Explorer, regno: number): RegState {
   if (reg.type === NOT_INIT) {
     ex.refuse('uninitialised-register', `R${regno} !read_ok`, {
       reason: `no instruction on this path wrote r${regno}, or a call made it unreadable`,
-      hint: regno >= 1 && regno <= 5 ? 'calls destroy r1 to r5: keep the value in r6 to r9 or on the stack' : undefined,
+      hint:
+        regno >= 1 && regno <= 5
+          ? 'calls destroy r1 to r5: keep the value in r6 to r9 or on the stack'
+          : undefined,
       errno: 'EACCES',
     });
   }

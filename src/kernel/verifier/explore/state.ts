@@ -51,6 +51,8 @@ export class VerifierState {
   history: JumpHistory;
   /** Dead registers and slots were already forgotten. */
   cleaned = false;
+  /** No longer compared with: kept only until its open paths end. */
+  forgotten = false;
 
   constructor(history: JumpHistory) {
     this.history = history;

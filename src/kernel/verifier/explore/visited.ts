@@ -225,6 +225,7 @@ export function pathEnded(ex: Explorer, ended: VerifierState): void {
     state.branches--;
     if (state.branches > 0) return;
     exitScc(ex, state);
+    ex.finished(state);
     state = state.parent;
   }
 }

@@ -1,3 +1,4 @@
+import type { BtfLinkage } from '../../../btf/index.ts';
 import { decode, type Insn, type Problem, readSlot, type Slot, slotCount } from '../../../isa/index.ts';
 import type { MapFacts, VerifyEnvironment } from '../environment.ts';
 import type { ProgramInput, SourceLine } from '../program.ts';
@@ -11,6 +12,8 @@ export interface DraftSubprogram {
   hasLdAbs: boolean;
   tailCallReachable: boolean;
   stackDepth: number;
+  /** From BTF: a global function is verified on its own. Absent without function info. */
+  linkage?: BtfLinkage;
 }
 
 /** A program on its way through the passes. Each pass reads what those before it filled in. */

@@ -1,0 +1,319 @@
+/**
+ * The verifier's log, as the kernel writes it: at level 1 the path that fails, at level 2 every path with the states
+ * and the steps of precision tracking, at level 4 the closing counts alone.
+ *
+ * After an instruction only what it touched is shown, so the engine says what is touched.
+ */
+
+import type { CallTarget } from '../../../isa/insn.ts';
+import { kernelInsn } from '../../../isa/kernel-notation.ts';
+import { helperName } from '../../../sys/helper-ids.ts';
+import type { Draft } from '../structure/draft.ts';
+import { formatRanges, formatSigned, formatUnsigned } from '../value/print.ts';
+import type { Explorer } from './explorer.ts';
+import { type Frame, SLOT_BYTES, STACK_DYNPTR, STACK_INVALID, STACK_ITER, STACK_SPILL } from './frame.ts';
+import type { RegState } from './reg.ts';
+import {
+  baseType,
+  CONST_PTR_TO_DYNPTR,
+  CONST_PTR_TO_MAP,
+  DYNPTR_TYPE_FILE,
+  DYNPTR_TYPE_LOCAL,
+  DYNPTR_TYPE_RINGBUF,
+  DYNPTR_TYPE_SKB,
+  DYNPTR_TYPE_SKB_META,
+  DYNPTR_TYPE_XDP,
+  NON_OWN_REF,
+  NOT_INIT,
+  PTR_TO_ARENA,
+  PTR_TO_BTF_ID,
+  PTR_TO_MAP_KEY,
+  PTR_TO_MAP_VALUE,
+  PTR_TO_MEM,
+  PTR_TO_PACKET,
+  PTR_TO_PACKET_META,
+  PTR_TO_STACK,
+  regTypeName,
+  SCALAR,
+} from './reg-type.ts';
+import type { VerifierState } from './state.ts';
+
+const PATH = 1;
+const STATES = 2;
+const COUNTS = 4;
+
+/** Columns that an instruction takes before the state behind it. */
+const ALIGNMENT = 40;
+const MIN_ALIGNMENT = 8;
+
+/** How a stack byte of each type is shown, by number of the type. */
+const BYTE_CHARS = '?rm0dif';
+
+const DYNPTR_NAMES: Readonly<Record<number, string>> = {
+  [DYNPTR_TYPE_LOCAL]: 'local',
+  [DYNPTR_TYPE_RINGBUF]: 'ringbuf',
+  [DYNPTR_TYPE_SKB]: 'skb',
+  [DYNPTR_TYPE_XDP]: 'xdp',
+  [DYNPTR_TYPE_SKB_META]: 'skb_meta',
+  [DYNPTR_TYPE_FILE]: 'file',
+};
+
+export interface Counts {
+  readonly processed: number;
+  readonly maxStatesPerInsn: number;
+  readonly totalStates: number;
+  readonly peakStates: number;
+}
+
+export class Log {
+  readonly level: number;
+  /** Instructions and states of paths are written. */
+  readonly wantsPath: boolean;
+  /** States are written for every path, with the steps of precision tracking. */
+  readonly wantsStates: boolean;
+  private readonly draft: Draft;
+  private readonly chunks: string[] = [];
+  private length = 0;
+  /** The last thing written was an instruction: its state goes on the same line. */
+  private lineEnd = -1;
+  private lineWidth = 0;
+  private touchedRegs = -1;
+  private touchedSlotsLow = -1;
+  private touchedSlotsHigh = -1;
+  private lastLine: { readonly file: string; readonly line: number } | undefined;
+
+  constructor(draft: Draft) {
+    this.draft = draft;
+    this.level = draft.environment.logLevel;
+    this.wantsPath = (this.level & (PATH | STATES)) !== 0;
+    this.wantsStates = (this.level & STATES) !== 0;
+  }
+
+  /** Bytes written so far. */
+  get position(): number {
+    return this.length;
+  }
+
+  write(text: string): void {
+    if (this.level === 0 || !this.wantsPath) return;
+    this.chunks.push(text);
+    this.length += text.length;
+  }
+
+  /** Takes back what was written after a position; at level 2 everything is kept. */
+  rewind(position: number): void {
+    if (!this.wantsStates) this.truncate(position);
+  }
+
+  private truncate(position: number): void {
+    while (this.length > position) {
+      const last = this.chunks.pop()!;
+      this.length -= last.length;
+      if (this.length < position) {
+        this.chunks.push(last.slice(0, position - this.length));
+        this.length = position;
+      }
+    }
+  }
+
+  touchReg(regno: number): void {
+    this.touchedRegs |= 1 << regno;
+  }
+  touchSlot(slot: number): void {
+    if (slot < 32) this.touchedSlotsLow |= 1 << slot;
+    else this.touchedSlotsHigh |= 1 << (slot & 31);
+  }
+  /** The next state is shown whole. */
+  markAll(): void {
+    this.touchedRegs = this.touchedSlotsLow = this.touchedSlotsHigh = -1;
+  }
+  private touchNothing(): void {
+    this.touchedRegs = this.touchedSlotsLow = this.touchedSlotsHigh = 0;
+  }
+  private get touched(): boolean {
+    return (this.touchedRegs | this.touchedSlotsLow | this.touchedSlotsHigh) !== 0;
+  }
+
+  /** The source line of an instruction, unless it is the one shown last. */
+  line(insnIdx: number): void {
+    if (!this.wantsPath) return;
+    const { lines } = this.draft;
+    let idx = insnIdx;
+    while (idx > 0 && !lines.has(idx)) idx--;
+    const line = lines.get(idx);
+    if (line === undefined || line === this.lastLine) return;
+    if (this.lastLine?.file === line.file && this.lastLine.line === line.line) return;
+    this.lastLine = line;
+    const file = line.file.slice(line.file.lastIndexOf('/') + 1);
+    this.write(`; ${line.text.trimStart()} @ ${file}:${line.line}\n`);
+  }
+
+  /** An instruction that is about to be checked. @param announce the path was just taken up */
+  insn(ex: Explorer, announce: boolean): void {
+    if (announce) {
+      const speculative = ex.state.speculative ? ' (speculative execution)' : '';
+      this.write(`\nfrom ${ex.prevInsnIdx} to ${ex.insnIdx}${speculative}:`);
+      this.frame(ex.state, ex.state.curframe, true);
+    }
+    if (this.touched) this.insnState(ex);
+    this.line(ex.insnIdx);
+    const text = `${ex.insnIdx}: ${this.insnText(ex.insnIdx)}\n`;
+    this.write(text);
+    this.lineEnd = this.length;
+    this.lineWidth = text.length;
+  }
+
+  /** What the instruction touched, behind it where nothing was written since. */
+  insnState(ex: Explorer): void {
+    if (!this.wantsPath) return;
+    if (this.lineEnd > 0 && this.lineEnd === this.length) {
+      this.truncate(this.length - 1);
+      const width = Math.max(this.lineWidth + MIN_ALIGNMENT / 2, ALIGNMENT);
+      const aligned = Math.ceil(width / MIN_ALIGNMENT) * MIN_ALIGNMENT;
+      this.write(`${' '.repeat(aligned - this.lineWidth - 1)};`);
+    } else {
+      this.write(`${ex.insnIdx}:`);
+    }
+    this.frame(ex.state, ex.state.curframe, false);
+  }
+
+  /** The path ends because an equal state was explored before. @param from where the path was taken up, if just now */
+  safe(insnIdx: number, from: number | undefined, speculative: boolean): void {
+    if (from === undefined) this.write(`${insnIdx}: safe\n`);
+    else this.write(`\nfrom ${from} to ${insnIdx}${speculative ? ' (speculative execution)' : ''}: safe\n`);
+  }
+
+  insnText(idx: number): string {
+    const insn = this.draft.insns[idx];
+    return insn === undefined ? '' : kernelInsn(insn, { call: (target) => this.callName(target) });
+  }
+
+  private callName(target: CallTarget): string | undefined {
+    if (target.kind === 'helper') {
+      const name = helperName(target.id);
+      return name === undefined ? undefined : `bpf_${name}#${target.id}`;
+    }
+    if (target.kind !== 'kfunc' || target.fdIdx !== 0) return undefined;
+    const type = this.draft.environment.kernelBtf?.type(target.btfId as never);
+    return type?.kind === 'func' ? `${type.name}#${target.btfId}` : undefined;
+  }
+
+  /** One frame's registers and stack. @param all or only what was touched */
+  frame(state: VerifierState, frameno: number, all: boolean): void {
+    if (!this.wantsPath) return;
+    const frame = state.frames[frameno]!;
+    let text = frameno > 0 ? ` frame${frameno}:` : '';
+    for (let i = 0; i < frame.regs.length; i++) {
+      const reg = frame.regs[i]!;
+      if (reg.type === NOT_INIT || !(all || (this.touchedRegs & (1 << i)) !== 0)) continue;
+      text += ` R${i}=${regText(frame, reg, (frame.preciseRegs & (1 << i)) !== 0)}`;
+    }
+    text += this.stackText(frame, all);
+    const ids = state.refs.map((ref) => ref.id).filter((id) => id !== 0);
+    if (ids.length > 0) text += ` refs=${ids.join(',')}`;
+    if (frame.kind === 'callback') text += ' cb';
+    if (frame.kind === 'async_callback') text += ' async_cb';
+    this.write(`${text}\n`);
+    if (!all) this.touchNothing();
+  }
+
+  private stackText(frame: Frame, all: boolean): string {
+    let text = '';
+    for (let slot = 0; slot < frame.slots; slot++) {
+      const base = slot * SLOT_BYTES;
+      let types = '';
+      for (let b = 0; b < SLOT_BYTES; b++) types += BYTE_CHARS[frame.bytes[base + b]!];
+      if (types === '????????') continue;
+      const mask = slot < 32 ? this.touchedSlotsLow : this.touchedSlotsHigh;
+      if (!all && (mask & (1 << (slot & 31))) === 0) continue;
+      const place = ` fp${-(slot + 1) * SLOT_BYTES}=`;
+      const reg = frame.spilled[slot]!;
+      switch (frame.bytes[base + SLOT_BYTES - 1]) {
+        case STACK_SPILL:
+          text += place + types.slice(0, types.indexOf('r')) + regText(frame, reg, frame.isPreciseSlot(slot));
+          break;
+        case STACK_DYNPTR: {
+          slot++;
+          const main = frame.spilled[slot]!;
+          const ids = [main.id && `id=${main.id}`, main.refObjId && `ref_id=${main.refObjId}`];
+          const name = DYNPTR_NAMES[main.dynptr?.type ?? 0];
+          text += ` fp${-(slot + 1) * SLOT_BYTES}=dynptr_${name}(${ids.filter(Boolean).join(',')})`;
+          break;
+        }
+        case STACK_ITER:
+          if (reg.iter !== null && reg.refObjId !== 0) {
+            const { state, depth } = reg.iter;
+            text += `${place}iter_${iterName(reg)}(ref_id=${reg.refObjId},state=${state},depth=${depth})`;
+          }
+          break;
+        case STACK_INVALID:
+        default:
+          text += place + types;
+      }
+    }
+    return text;
+  }
+
+  /** The whole log, closed with the counts. */
+  finish(counts: Counts): string {
+    if (this.level === 0) return '';
+    const { processed, maxStatesPerInsn, totalStates, peakStates } = counts;
+    const closing =
+      `processed ${processed} insns (limit 1000000) max_states_per_insn ${maxStatesPerInsn} ` +
+      `total_states ${totalStates} peak_states ${peakStates} mark_read 0\n`;
+    return (this.level & (PATH | STATES | COUNTS)) === 0 ? '' : this.chunks.join('') + closing;
+  }
+}
+
+function iterName(reg: RegState): string {
+  const type = reg.iter?.btf.type(reg.iter.btfId);
+  return (type !== undefined && 'name' in type ? String(type.name) : '?').replace(/^bpf_iter_/, '');
+}
+
+/** A register's value as a state shows it. */
+export function regText(frame: Frame, reg: RegState, precise: boolean): string {
+  const { type, scalar } = reg;
+  const mark = type === SCALAR && precise ? 'P' : '';
+  if (type === SCALAR && scalar.isConst) return mark + formatSigned(scalar.valueHi, scalar.valueLo);
+  let text = mark + regTypeName(type);
+  if (type === PTR_TO_ARENA) return text;
+  if (type === PTR_TO_STACK) {
+    if (frame.frameno !== reg.frameno) text += `[${reg.frameno}]`;
+    if (scalar.isConst) {
+      const off = scalar.constNumber() + reg.off;
+      return text + formatSigned(Math.floor(off / 0x100000000), off | 0);
+    }
+  }
+  const base = baseType(type);
+  if (base === PTR_TO_BTF_ID) text += structName(reg);
+  const parts: string[] = [];
+  if (reg.id !== 0) {
+    const sign = reg.off >= 0 ? '+' : '';
+    parts.push(`id=${reg.id}${reg.linkedAdd !== 0 ? `${sign}${reg.off}` : ''}`);
+  }
+  if (reg.refObjId !== 0) parts.push(`ref_obj_id=${reg.refObjId}`);
+  if ((type & NON_OWN_REF) !== 0) parts.push('non_own_ref');
+  if (base === CONST_PTR_TO_MAP || base === PTR_TO_MAP_KEY || base === PTR_TO_MAP_VALUE) {
+    if (reg.map?.name) parts.push(`map=${reg.map.name}`);
+    parts.push(`ks=${reg.map?.keySize ?? 0},vs=${reg.map?.valueSize ?? 0}`);
+  }
+  if (type !== SCALAR && reg.off !== 0) parts.push(`off=${formatSigned(reg.off >> 31, reg.off)}`);
+  if (type === PTR_TO_PACKET || type === PTR_TO_PACKET_META) {
+    parts.push(`r=${formatUnsigned(reg.range >> 31, reg.range)}`);
+  }
+  if (base === PTR_TO_MEM) parts.push(`sz=${formatUnsigned(0, reg.memSize)}`);
+  if (base === CONST_PTR_TO_DYNPTR) parts.push(`type=${DYNPTR_NAMES[reg.dynptr?.type ?? 0]}`);
+  if (scalar.isConst) {
+    if ((scalar.valueHi | scalar.valueLo) !== 0)
+      parts.push(`imm=${formatSigned(scalar.valueHi, scalar.valueLo)}`);
+  } else {
+    const ranges = formatRanges(scalar);
+    if (ranges !== '') parts.push(ranges);
+  }
+  return `${text}(${parts.join(',')})`;
+}
+
+function structName(reg: RegState): string {
+  const type = reg.btf?.type(reg.btfId);
+  return type !== undefined && 'name' in type ? String(type.name) : '';
+}
