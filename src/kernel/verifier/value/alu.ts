@@ -318,8 +318,9 @@ function mul64(dst: Scalar, src: Scalar): void {
     dst.unboundS64();
     return;
   }
-  const low = Scalar.knownBig(products.reduce((a, b) => (b < a ? b : a)));
-  const high = Scalar.knownBig(products.reduce((a, b) => (b > a ? b : a)));
+  products.sort((a, b) => (a < b ? -1 : 1));
+  const low = Scalar.knownBig(products[0]!);
+  const high = Scalar.knownBig(products[3]!);
   dst.sminHi = low.valueHi;
   dst.sminLo = low.valueLo;
   dst.smaxHi = high.valueHi;

@@ -31,6 +31,18 @@ export function refineBoth(op: JmpOp, width: Width, a: Scalar, b: Scalar): Refin
   return { taken: refine(op, width, a, b), fallthrough: refine(OPPOSITE[op], width, a, b) };
 }
 
+/** As {@link refineBoth} where one register is compared with itself: both operands are narrowed as one. */
+export function refineSame(op: JmpOp, width: Width, a: Scalar): { taken: Scalar; fallthrough: Scalar } {
+  return { taken: refineOne(op, width, a), fallthrough: refineOne(OPPOSITE[op], width, a) };
+}
+
+function refineOne(condition: Condition, width: Width, a: Scalar): Scalar {
+  const x = a.copy();
+  if (width === 64) narrow64(condition, x, x);
+  else narrow32(condition, x, x);
+  return x.sync().sync();
+}
+
 function refine(condition: Condition, width: Width, a: Scalar, b: Scalar): readonly [Scalar, Scalar] {
   const x = a.copy();
   const y = b.copy();
@@ -91,6 +103,9 @@ function narrow64(condition: Condition, a: Scalar, b: Scalar): void {
       x.valueLo &= ~c.valueLo;
       x.maskHi &= ~c.valueHi;
       x.maskLo &= ~c.valueLo;
+      // Linux goes on from the bits alone.
+      x.unbound64();
+      x.unbound32();
       return;
     }
     case 'jle':
@@ -179,6 +194,8 @@ function narrow32(condition: Condition, a: Scalar, b: Scalar): void {
       if (!c.isConst32) return;
       x.valueLo &= ~c.valueLo;
       x.maskLo &= ~c.valueLo;
+      x.unbound64();
+      x.unbound32();
       return;
     }
     case 'jle':

@@ -32,7 +32,10 @@ export function formatBits(scalar: Scalar): string {
   return `(${hex(scalar.valueHi, scalar.valueLo)}; ${hex(scalar.maskHi, scalar.maskLo)})`;
 }
 
-/** One end of a range with its name. 32-bit ends are widened by their own sign. */
+/**
+ * One end of a range with its name. Signed 32-bit ends are widened by their sign where they are written in decimal, else
+ * with zeros.
+ */
 interface End {
   readonly name: string;
   readonly high: number;
@@ -40,6 +43,10 @@ interface End {
   readonly signed: boolean;
   /** Says nothing. */
   readonly unbounded: boolean;
+}
+
+function extension32(low: number): number {
+  return low < 0 && low >= DECIMAL_MIN ? -1 : 0;
 }
 
 function ends(scalar: Scalar): readonly End[] {
@@ -57,8 +64,8 @@ function ends(scalar: Scalar): readonly End[] {
     end('smax', smaxHi, smaxLo, smaxHi === 0x7fffffff && smaxLo === -1),
     end('umin', uminHi, uminLo, uminHi === 0 && uminLo === 0),
     end('umax', umaxHi, umaxLo, umaxHi === -1 && umaxLo === -1),
-    end('smin32', s32min >> 31, s32min, s32min === -0x80000000),
-    end('smax32', s32max >> 31, s32max, s32max === 0x7fffffff),
+    end('smin32', extension32(s32min), s32min, s32min === -0x80000000),
+    end('smax32', extension32(s32max), s32max, s32max === 0x7fffffff),
     end('umin32', 0, u32min, u32min === 0),
     end('umax32', 0, u32max, u32max === -1),
   ];

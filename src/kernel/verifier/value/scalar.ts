@@ -7,7 +7,21 @@
  *
  * @see Vishwanathan et al., "Sound, Precise, and Fast Abstract Interpretation with Tristate Numbers" (CGO 2022)
  */
-import { bitLength, fromBig, hi, shl, slt, sub, toBigInt, toBigUint, ult, ult32 } from './wide.ts';
+import {
+  add,
+  bitLength,
+  fromBig,
+  hi,
+  pair,
+  shl,
+  shr,
+  slt,
+  sub,
+  toBigInt,
+  toBigUint,
+  ult,
+  ult32,
+} from './wide.ts';
 
 const S32_MIN = -0x80000000;
 const S32_MAX = 0x7fffffff;
@@ -224,6 +238,36 @@ export class Scalar {
     this.lowerSmax(valueHi | (maskHi & S32_MAX), valueLo | maskLo);
     this.raiseUmin(valueHi, valueLo);
     this.lowerUmax(valueHi | maskHi, valueLo | maskLo);
+    this.onlyMember();
+  }
+
+  /**
+   * Bits and unsigned range may have a single number in common: then that is the number.
+   *
+   * The members of the bits around `umin` decide: `umin` itself and the next one, or the next two.
+   */
+  private onlyMember(): void {
+    const { valueHi, valueLo, maskHi, maskLo, uminHi, uminLo, umaxHi, umaxLo } = this;
+    if ((maskHi | maskLo) === 0) return;
+    const mostHi = valueHi | maskHi;
+    const mostLo = valueLo | maskLo;
+    const least = uminHi === valueHi && uminLo === valueLo;
+    // Both the least and the greatest member are in the range: most often so.
+    if (least && umaxHi === mostHi && umaxLo === mostLo) return;
+    const member = (uminHi & ~maskHi) === valueHi && (uminLo & ~maskLo) === valueLo;
+    const nextLo = nextMember(this, uminHi, uminLo);
+    const nextHi = hi;
+    if (member) {
+      if (ult(umaxHi, umaxLo, nextHi, nextLo)) this.setKnown(uminHi, uminLo);
+      return;
+    }
+    if (nextHi === mostHi && nextLo === mostLo) {
+      this.setKnown(mostHi, mostLo);
+      return;
+    }
+    if (ult(umaxHi, umaxLo, nextHi, nextLo)) return;
+    const secondLo = nextMember(this, nextHi, nextLo);
+    if (ult(umaxHi, umaxLo, hi, secondLo)) this.setKnown(nextHi, nextLo);
   }
 
   /** The 32-bit ranges learn from the 64-bit ones and from each other. */
@@ -263,6 +307,13 @@ export class Scalar {
     if (!ult32(this.s32max, this.s32min)) {
       this.raiseU32min(this.s32min);
       this.lowerU32max(this.s32max);
+    } else if (ult32(this.u32max, this.s32min)) {
+      // As in 64 bits below: one end of the signed range is out of the unsigned one's reach.
+      this.s32min = this.u32min;
+      this.lowerU32max(this.s32max);
+    } else if (ult32(this.s32max, this.u32min)) {
+      this.s32max = this.u32max;
+      this.raiseU32min(this.s32min);
     }
   }
 
@@ -464,6 +515,51 @@ export class Scalar {
     to.zeroExtend32();
     return to.sync();
   }
+}
+
+/**
+ * The smallest number above `n` that the bits allow, or the greatest that they allow when none is above. The low half is
+ * returned, the high half is in `hi` of wide.ts.
+ */
+function nextMember(bits: Scalar, nHi: number, nLo: number): number {
+  const { valueHi, valueLo, maskHi, maskLo } = bits;
+  const mostHi = valueHi | maskHi;
+  const mostLo = valueLo | maskLo;
+  if (!ult(nHi, nLo, mostHi, mostLo)) return pair(mostHi, mostLo);
+  if (ult(nHi, nLo, valueHi, valueLo)) return pair(valueHi, valueLo);
+  const fromLo = add(nHi, nLo, 0, 1);
+  const fromHi = hi;
+  const wrongHi = (fromHi ^ valueHi) & ~maskHi;
+  const wrongLo = (fromLo ^ valueLo) & ~maskLo;
+  const wrong = bitLength(wrongHi, wrongLo);
+  if (wrong === 0) return pair(fromHi, fromLo);
+  // Below the highest known bit that disagrees everything is as small as the bits allow.
+  const bit = wrong - 1;
+  const knownOne = bit >= 32 ? valueHi & (1 << (bit - 32)) : valueLo & (1 << bit);
+  let top = wrong;
+  let carryHi = 0;
+  let carryLo = 0;
+  if (knownOne === 0) {
+    // The number has a 1 where a 0 is known: the next unknown 0 above it must become a 1.
+    if (wrong === 64) return pair(mostHi, mostLo);
+    let free = wrong;
+    let freeLo = shr(maskHi & ~fromHi, maskLo & ~fromLo, wrong);
+    if (freeLo === 0) {
+      free += 32;
+      freeLo = hi;
+    }
+    if (freeLo === 0) return pair(mostHi, mostLo);
+    free += 31 - Math.clz32(freeLo & -freeLo);
+    carryLo = shl(0, 1, free);
+    carryHi = hi;
+    top = free + 1;
+  }
+  const lowMaskLo = top >= 32 ? -1 : (1 << top) - 1;
+  const lowMaskHi = top >= 64 ? -1 : top > 32 ? (1 << (top - 32)) - 1 : 0;
+  return pair(
+    (fromHi & ~lowMaskHi) | carryHi | (valueHi & lowMaskHi),
+    (fromLo & ~lowMaskLo) | carryLo | (valueLo & lowMaskLo),
+  );
 }
 
 /** Both describe the same values in the same way. */

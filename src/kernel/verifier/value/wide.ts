@@ -8,6 +8,12 @@
 /** High half of the last result. */
 export let hi = 0;
 
+/** Halves as they are, as a result. */
+export function pair(aHi: number, aLo: number): number {
+  hi = aHi;
+  return aLo;
+}
+
 export function add(aHi: number, aLo: number, bHi: number, bLo: number): number {
   const lo = (aLo + bLo) | 0;
   hi = (aHi + bHi + (lo >>> 0 < aLo >>> 0 ? 1 : 0)) | 0;
