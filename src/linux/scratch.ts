@@ -58,9 +58,16 @@ export class Scratch {
   /** A copy of the bytes. @returns its address, 0 for none */
   put(bytes: Uint8Array | undefined): bigint {
     if (bytes === undefined || bytes.length === 0) return 0n;
-    const region = this.reserve(bytes.length);
-    region.bytes.set(bytes);
-    return region.address;
+    const start = this.#end;
+    if (start + bytes.length > SIZE) {
+      const region = this.reserve(bytes.length);
+      region.bytes.set(bytes);
+      return region.address;
+    }
+    // No view of the copy is made: this is most of what a call on one map element costs here.
+    this.#memory.set(bytes, start);
+    this.#end = alignUp(start + bytes.length, 8);
+    return BigInt(this.#base + start);
   }
 
   /** A zero-terminated copy of the text. @returns its address */

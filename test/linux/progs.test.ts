@@ -6,12 +6,19 @@ import {
   type BtfId,
   type Fd,
   MAP_CREATE_FLAGS,
+  PROG_LOAD_FLAGS,
   type ProgInfo,
   type ProgLoadAttr,
+  STREAMS,
 } from '../../src/sys/index.ts';
 import { asm, linux, needsLinux, theLinux, thrown, u32 } from './support.ts';
 
 const vmlinux = linux?.vmlinuxBtf();
+const btf = vmlinux && parseBtf(vmlinux, 'vmlinux');
+/** The function that prints to a stream, where this kernel has one (since 6.17). */
+const printId = ['bpf_stream_vprintk_impl', 'bpf_stream_vprintk']
+  .map((name) => btf?.find(name, 'func'))
+  .find(Boolean);
 const PASS = asm('r0 = 2\nexit');
 
 needsLinux('programs of Linux', () => {
@@ -314,10 +321,49 @@ needsLinux('programs of Linux', () => {
     });
   });
 
-  test('streams are read to their end', () => {
+  test('a stream that nobody wrote to is empty', () => {
     const prog_fd = load();
     expect(bpf.prog_stream_read_by_fd({ prog_fd, stream_id: 1, size: 100 })).toHaveLength(0);
     expect(thrown(() => bpf.prog_stream_read_by_fd({ prog_fd, stream_id: 9, size: 1 })).errno).toBe('ENOENT');
+  });
+
+  test.skipIf(printId === undefined)('a stream is read to its end', (context) => {
+    const format = new TextEncoder().encode('seen %d\n\0');
+    const map_fd = bpf.map_create({
+      map_type: 'array',
+      key_size: 4,
+      value_size: format.length,
+      max_entries: 1,
+      map_flags: MAP_CREATE_FLAGS.BPF_F_RDONLY_PROG,
+    });
+    fds.push(map_fd);
+    bpf.map_update_elem({ map_fd, key: u32(0), value: format });
+    bpf.map_freeze({ map_fd });
+    const prog_fd = load({
+      prog_type: 'syscall',
+      prog_flags: PROG_LOAD_FLAGS.BPF_F_SLEEPABLE,
+      insns: asm(`
+        r1 = 42
+        *(u64 *)(r10 - 8) = r1
+        r1 = 1
+        r2 = map[fd:${map_fd}][0]+0 ll
+        r3 = r10
+        r3 += -8
+        r4 = 8
+        r5 = 0
+        call kernel-function#${printId}
+        exit`),
+    });
+    const ENOMEM = -12;
+    if ((bpf.prog_test_run({ prog_fd }).retval | 0) === ENOMEM) {
+      context.skip('this kernel has no memory to give to a stream');
+    }
+    bpf.prog_test_run({ prog_fd });
+    const read = (size: number) =>
+      bpf.prog_stream_read_by_fd({ prog_fd, stream_id: STREAMS.BPF_STDOUT, size });
+    expect(new TextDecoder().decode(read(10))).toBe('seen 42\nse');
+    expect(new TextDecoder().decode(read(100))).toBe('en 42\n');
+    expect(read(100)).toHaveLength(0);
   });
 
   test('what is no BPF object is told apart', () => {
@@ -344,6 +390,6 @@ needsLinux('programs of Linux', () => {
   });
 
   test.skipIf(vmlinux === undefined)('the kernel tells its types', () => {
-    expect(parseBtf(vmlinux!, 'vmlinux').find('task_struct', 'struct')).toBeDefined();
+    expect(btf?.find('task_struct', 'struct')).toBeDefined();
   });
 });
