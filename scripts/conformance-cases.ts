@@ -39,7 +39,7 @@ function rawSlots(text: string): Uint8Array {
 }
 
 /** @throws Error when the file has no program, no result, or its `raw` differs from its assembled `asm` */
-export function readCase(path: string, name: string): ConformanceCase {
+function readCase(path: string, name: string): ConformanceCase {
   const found = parts(readFileSync(path, 'utf8'));
   const asm = found.get('asm');
   const raw = found.get('raw');

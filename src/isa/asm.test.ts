@@ -1,9 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { anyInsn } from '../../test/isa/arbitrary.ts';
+import { InputError } from '../base/error.ts';
 import {
   assembleLlvm,
   assembleMnemonic,
+  decode,
   decodeValid,
   encode,
   type Insn,
@@ -267,4 +269,41 @@ test('a listing names jump targets by the last symbol before them', () => {
     '6: <unknown>',
   ]);
   expect(lines.at(-1)?.problem?.problem).toBe('opcode 0xff is no instruction');
+});
+
+test('any text assembles or is refused with its place', () => {
+  const words =
+    'r0 w1 r10 r11 %r1 = += s>>= - + * ( ) [ ] , : ; # 5 0x1 -1 u32 s8 ll if goto call callx exit lock skb map btf id mov ldxw stxdw lddw ja jeq local pc'.split(
+      ' ',
+    );
+  fc.assert(
+    fc.property(
+      fc.array(fc.oneof(fc.constantFrom(...words), fc.string({ maxLength: 3 })), { maxLength: 12 }),
+      (parts) => {
+        for (const assemble of [assembleLlvm, assembleMnemonic]) {
+          try {
+            decodeValid(assemble(parts.join(' ')).bytes, 'what was assembled');
+          } catch (error) {
+            expect(error).toBeInstanceOf(InputError);
+            expect((error as InputError).message).toMatch(/^<asm>:\d+/);
+          }
+        }
+      },
+    ),
+    { numRuns: 5000 },
+  );
+});
+
+test('any bytes decode to instructions and problems', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 100 }), fc.boolean(), (bytes, littleEndian) => {
+      const { insns, problems } = decode(bytes, littleEndian);
+      expect(insns.length).toBe(Math.floor(bytes.length / 8));
+      const listed = listing(bytes, { littleEndian });
+      expect(listed.filter((line) => line.insn === undefined).length).toBeGreaterThanOrEqual(
+        problems.length - 1,
+      );
+    }),
+    { numRuns: 5000 },
+  );
 });

@@ -30,6 +30,7 @@ export { assembleLlvm } from './llvm-asm.ts';
 export { jumpTarget, LLVM_STYLE, type LlvmStyle, toLlvm } from './llvm-disasm.ts';
 export { assembleMnemonic } from './mnemonic-asm.ts';
 export { toMnemonic } from './mnemonic-disasm.ts';
+export { type Origin, origin } from './origin.ts';
 export type { AsmOptions, Assembly } from './parser.ts';
 export { readSlot, SLOT_SIZE, type Slot, slotCount, writeSlot } from './slot.ts';
 export { xlatedInsn, xlatedSlots } from './xlated.ts';

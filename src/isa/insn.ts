@@ -126,7 +126,7 @@ export type Insn =
       readonly src: Operand;
       readonly off: number;
     }
-  /** Conditional jump on the kernel's hidden loop counter (Linux 6.10). */
+  /** Conditional jump on the kernel's hidden loop counter (Linux 6.9). */
   | { readonly kind: 'may_goto'; readonly off: number }
   | { readonly kind: 'call'; readonly target: CallTarget }
   | { readonly kind: 'exit' }

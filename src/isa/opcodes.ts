@@ -8,7 +8,7 @@
  */
 import type { AluOp, AtomicOp, Imm64, JmpOp, Size, Width } from './insn.ts';
 
-/** Conformance groups. `linux` marks what Linux added outside of the RFC. @see RFC 9669 §2.4 */
+/** Conformance groups. @see RFC 9669 §2.4 */
 export type Group =
   | 'base32'
   | 'base64'
@@ -25,12 +25,9 @@ export const CLASS_MASK = 0x07;
 
 /** Where the second operand of arithmetic and jumps comes from. @see RFC 9669 §4 */
 export const SOURCE = { imm: 0x00, reg: 0x08 } as const;
-export const SOURCE_MASK = 0x08;
-export const OPERATION_MASK = 0xf0;
 
 /** Addressing modes of loads and stores. @see RFC 9669 §5 */
 export const MODE = { imm: 0x00, abs: 0x20, ind: 0x40, mem: 0x60, memsx: 0x80, atomic: 0xc0 } as const;
-export const MODE_MASK = 0xe0;
 
 export interface SizeFact {
   readonly code: number;
@@ -47,7 +44,6 @@ export const SIZE = {
   4: { code: 0x00, suffix: 'w', bits: 32 },
   8: { code: 0x18, suffix: 'dw', bits: 64 },
 } as const satisfies Record<Size, SizeFact>;
-export const SIZE_MASK = 0x18;
 
 export interface OpFact {
   /** The operation's bits of the opcode. */
@@ -132,7 +128,7 @@ export const JMP = {
   jsle: { code: 0xd0, symbol: 's<=', groups: base, linux: ['5.1', '4.14'] },
 } as const satisfies Record<JmpOp, OpFact>;
 
-/** Jump codes that are instructions of their own kind. @see RFC 9669 §4.3; `BPF_JCOND` is Linux's (6.10) */
+/** Jump codes that are instructions of their own kind. @see RFC 9669 §4.3; `BPF_JCOND` is Linux's */
 export const JA_CODE = 0x00;
 export const CALL_CODE = 0x80;
 export const EXIT_CODE = 0x90;
