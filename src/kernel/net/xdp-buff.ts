@@ -97,13 +97,14 @@ export class XdpBuff implements RunContext {
   /**
    * Puts a packet into the frame.
    * @param metaLength bytes at the packet's start that are metadata
+   * @param most bytes that go into the frame itself, if they fit; the others go into pages behind it
    * @returns 0, or a negative errno when it has more than the frame and its pages hold
    */
-  load(packet: Uint8Array, metaLength: number, device: NetDevice, queue: number): number {
+  load(packet: Uint8Array, metaLength: number, most: number, device: NetDevice, queue: number): number {
     const { u8 } = this.#memory;
     u8.fill(0, this.#frame, this.#frame + FRAME_SIZE);
     const start = this.#frame + XDP_HEADROOM - metaLength;
-    const linear = Math.min(packet.length, this.#hardEnd - start);
+    const linear = Math.min(most, this.#hardEnd - start);
     u8.set(packet.length === linear ? packet : packet.subarray(0, linear), start);
     this.#set(AT.data_meta, start);
     this.#set(AT.data, start + metaLength);

@@ -1,0 +1,238 @@
+/**
+ * `BPF_PROG_TEST_RUN`: runs a program on a packet (or a context) from user space and gives back what it made of it.
+ *
+ * @see net/bpf/test_run.c
+ */
+import { InputError } from '../../base/error.ts';
+import { type Errno, errnoName } from '../../sys/errno.ts';
+import { TEST_RUN_FLAGS } from '../../sys/flags.ts';
+import type { ProgTestRunAttr, ProgTestRunResult } from '../../sys/kernel.ts';
+import type { RunKernel } from '../interpreter/environment.ts';
+import type { RunFault } from '../interpreter/fault.ts';
+import type { Program } from '../objects/program.ts';
+import { PROGRAMS, XDP_MD_LAYOUT } from '../programs/index.ts';
+import type { NetDevice } from './device.ts';
+import { PACKET_TYPES } from './packet-types.ts';
+import { ETH_HLEN, PacketRunner } from './runner.ts';
+import { runOnSkb } from './test-run-skb.ts';
+import { metadataLengthInvalid, XDP_HEADROOM, XdpBuff } from './xdp-buff.ts';
+
+/** Room for the packet that comes back, when the caller does not say. */
+const DATA_OUT_BYTES = 64 * 1024;
+const XDP_FRAME_SIZE = 40;
+
+/** A run that is asked for: its attributes, checked as far as every type's are. */
+export interface Request {
+  readonly kernel: RunKernel;
+  readonly program: Program;
+  readonly attr: ProgTestRunAttr;
+  readonly data: Uint8Array;
+  readonly dataOutSize: number;
+  readonly repeat: number;
+}
+
+/** What a run leaves. */
+export interface Outcome {
+  readonly retval: number;
+  readonly duration: number;
+  readonly packet: Uint8Array;
+  /** Bytes at the packet's end that are not in its linear part. */
+  readonly fragBytes?: number;
+  /** The context, where one was given or asked for. */
+  readonly ctx: Uint8Array | undefined;
+}
+
+export function testRun(kernel: RunKernel, program: Program, attr: ProgTestRunAttr): ProgTestRunResult {
+  const { type } = program.facts;
+  if (!PROGRAMS[type].testRun) {
+    throw refuse(program, 'ENOTSUPP', `programs of type ${type} can't be run by BPF_PROG_TEST_RUN`);
+  }
+  const kind = PACKET_TYPES[type];
+  if (!kind) {
+    throw refuse(program, 'EOPNOTSUPP', `the embedded kernel can't run programs of type ${type} yet`);
+  }
+  const data = attr.data_in ?? new Uint8Array();
+  const request: Request = {
+    kernel,
+    program,
+    attr,
+    data,
+    dataOutSize: attr.data_size_out ?? (attr.data_in ? DATA_OUT_BYTES : 0),
+    repeat: Math.max(attr.repeat ?? 0, 1),
+  };
+  const runner = runnerOf(kernel, program);
+  const outcome =
+    runner.packet instanceof XdpBuff
+      ? runOnXdp(request, runner, runner.packet)
+      : runOnSkb(request, runner, runner.packet, kind.atNetwork);
+  return finish(request, outcome);
+}
+
+const runners = new WeakMap<RunKernel, WeakMap<Program, PacketRunner>>();
+
+/** The program's runner, kept until the program ends. */
+function runnerOf(kernel: RunKernel, program: Program): PacketRunner {
+  let ofKernel = runners.get(kernel);
+  if (!ofKernel) {
+    ofKernel = new WeakMap();
+    runners.set(kernel, ofKernel);
+  }
+  let runner = ofKernel.get(program);
+  if (!runner) {
+    const made = new PacketRunner(kernel, program);
+    runner = made;
+    ofKernel.set(program, made);
+    const { onEnd } = program;
+    program.onEnd = () => {
+      made.close();
+      onEnd?.();
+    };
+  }
+  return runner;
+}
+
+export function refuse(program: Program, errno: Errno, reason: string): InputError {
+  const { name, type } = program.facts;
+  return new InputError('kernel-prog-test-run', `running ${type} program ${name}: ${reason} (${errno})`, {
+    errno,
+  });
+}
+
+function faulted(program: Program, fault: RunFault): InputError {
+  return new InputError(
+    'kernel-run-fault',
+    `running ${program.facts.type} program ${fault.program}: instruction ${fault.insn}: ${fault.problem}`,
+    { errno: 'EFAULT' },
+  );
+}
+
+/** Runs a program as often as was asked for, on the same packet. */
+export function execute(
+  { program, repeat, kernel }: Request,
+  runner: PacketRunner,
+): Pick<Outcome, 'retval' | 'duration'> {
+  const { clock } = kernel.machine;
+  const begin = clock.monotonic();
+  let retval = 0;
+  for (let i = 0; i < repeat; i++) {
+    const result = runner.execute();
+    if (result === undefined) throw faulted(program, runner.fault!);
+    retval = result;
+  }
+  return { retval, duration: Number((clock.monotonic() - begin) / BigInt(repeat)) };
+}
+
+/** The context that the caller brings, `size` bytes with zeros behind; `undefined` when there is none at all. */
+export function contextIn({ attr, program }: Request, size: number): Uint8Array | undefined {
+  const given = attr.ctx_in;
+  if (!given?.length && !attr.ctx_size_out) return undefined;
+  const context = new Uint8Array(size);
+  if (!given) return context;
+  if (given.length > 4096 || given.subarray(size).some((byte) => byte !== 0)) {
+    throw refuse(program, 'E2BIG', `the context has more than the ${size} bytes that are known of it`);
+  }
+  context.set(given.subarray(0, size));
+  return context;
+}
+
+function finish({ program, attr, dataOutSize }: Request, outcome: Outcome): ProgTestRunResult {
+  const { packet, ctx, fragBytes = 0 } = outcome;
+  if (dataOutSize > 0 && packet.length > dataOutSize) {
+    throw refuse(
+      program,
+      'ENOSPC',
+      `the packet is ${packet.length} bytes and there is room for ${dataOutSize}${fragBytes ? ' in all' : ''}`,
+    );
+  }
+  const ctxRoom = attr.ctx_size_out ?? attr.ctx_in?.length ?? 0;
+  if (ctx && ctxRoom > 0 && ctx.length > ctxRoom) {
+    throw refuse(program, 'ENOSPC', `the context is ${ctx.length} bytes and there is room for ${ctxRoom}`);
+  }
+  return {
+    retval: outcome.retval,
+    duration: outcome.duration,
+    data_out: dataOutSize > 0 ? packet : new Uint8Array(),
+    ctx_out: ctx && ctxRoom > 0 ? ctx : new Uint8Array(),
+  };
+}
+
+function runOnXdp(request: Request, runner: PacketRunner, xdp: XdpBuff): Outcome {
+  const { program, attr, data, kernel } = request;
+  const attach = program.facts.expectedAttachType;
+  if (attach === 'xdp_devmap' || attach === 'xdp_cpumap') {
+    throw refuse(program, 'EINVAL', `a program for ${attach} has no packet of its own to run on`);
+  }
+  const live = ((attr.flags ?? 0) & TEST_RUN_FLAGS.BPF_F_TEST_XDP_LIVE_FRAMES) !== 0;
+  if ((attr.flags ?? 0) & ~TEST_RUN_FLAGS.BPF_F_TEST_XDP_LIVE_FRAMES || (attr.batch_size && !live)) {
+    throw refuse(program, 'EINVAL', 'only live frames take flags or a batch size');
+  }
+  if (live) throw refuse(program, 'EOPNOTSUPP', "the embedded kernel can't run live frames yet");
+  const md = contextIn(request, XDP_MD_LAYOUT.size);
+  const { metaLength, linear } = readMetadata(request, md);
+  if (data.length - metaLength < ETH_HLEN) {
+    throw refuse(
+      program,
+      'EINVAL',
+      `the packet has ${data.length - metaLength} bytes, fewer than ${ETH_HLEN}`,
+    );
+  }
+  const { device, queue } = receiver(request, md);
+  const status = xdp.load(data, metaLength, linear, device ?? kernel.devices.loopback, queue);
+  if (status !== 0) {
+    throw refuse(program, errnoName(-status)!, `the packet of ${data.length} bytes does not fit in a frame`);
+  }
+  const run = execute(request, runner);
+  const { bytes, linear: linearOut } = xdp.packet();
+  if (md) {
+    XDP_MD_LAYOUT.patch(new DataView(md.buffer), 0, {
+      data: xdp.data - xdp.dataMeta,
+      data_end: xdp.dataEnd - xdp.dataMeta,
+    });
+  }
+  return { ...run, packet: bytes, fragBytes: bytes.length - linearOut, ctx: md };
+}
+
+/** How much of the data is metadata, and how much goes into the frame. */
+function readMetadata(
+  { program, data }: Request,
+  md: Uint8Array | undefined,
+): { readonly metaLength: number; readonly linear: number } {
+  if (!md) return { metaLength: 0, linear: data.length };
+  const context = XDP_MD_LAYOUT.read(new DataView(md.buffer), 0);
+  const { data: metaLength, data_end, data_meta } = context;
+  if (
+    data_meta !== 0 ||
+    data_end > data.length ||
+    metaLength > data_end ||
+    metadataLengthInvalid(metaLength) ||
+    metaLength > XDP_HEADROOM - XDP_FRAME_SIZE
+  ) {
+    throw refuse(
+      program,
+      'EINVAL',
+      `the context's data_meta ${data_meta}, data ${metaLength} and data_end ${data_end} ` +
+        `don't describe ${data.length} bytes of packet`,
+    );
+  }
+  return { metaLength, linear: data_end };
+}
+
+/** The device and queue that the context says the packet came in by. */
+function receiver(
+  { program, kernel }: Request,
+  md: Uint8Array | undefined,
+): { readonly device?: NetDevice; readonly queue: number } {
+  if (!md) return { queue: 0 };
+  const { ingress_ifindex, rx_queue_index, egress_ifindex } = XDP_MD_LAYOUT.read(new DataView(md.buffer), 0);
+  if (egress_ifindex !== 0) throw refuse(program, 'EINVAL', 'the context has an egress_ifindex');
+  if (ingress_ifindex === 0) {
+    if (rx_queue_index !== 0) throw refuse(program, 'EINVAL', 'the context has a queue but no device');
+    return { queue: 0 };
+  }
+  const device = kernel.devices.get(ingress_ifindex);
+  if (!device) throw refuse(program, 'ENODEV', `there is no device ${ingress_ifindex}`);
+  if (rx_queue_index >= device.rxQueues) {
+    throw refuse(program, 'EINVAL', `device ${device.name} has no queue ${rx_queue_index}`);
+  }
+  return { device, queue: rx_queue_index };
+}
