@@ -76,7 +76,8 @@ export interface StructLayout<M> extends Layout<Fields<M>> {
   patch(view: DataView, offset: number, value: Partial<Fields<M>>, littleEndian?: boolean): void;
 }
 
-function alignUp(offset: number, align: number): number {
+/** The next multiple of `align`. */
+export function alignUp(offset: number, align: number): number {
   return Math.ceil(offset / align) * align;
 }
 
