@@ -1,5 +1,6 @@
 import { readlinkSync } from 'node:fs';
 import { InputError } from '../base/error.ts';
+import { alignUp } from '../base/layout.ts';
 import {
   COMMANDS,
   type Command,
@@ -12,7 +13,6 @@ import {
   type ProgType,
   progTypeName,
 } from '../sys/index.ts';
-import { alignUp } from './align.ts';
 import { ATTR, type AttrFields } from './attr.ts';
 import { failure } from './failure.ts';
 import { MAP_INFO, PROG_INFO } from './info-layout.ts';

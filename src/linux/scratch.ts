@@ -1,4 +1,4 @@
-import { alignUp } from './align.ts';
+import { alignUp } from '../base/layout.ts';
 import type { Libc } from './libc.ts';
 
 /** A run of memory that the kernel can be given the address of. */
