@@ -152,7 +152,7 @@ const SIZES: Readonly<Record<number, Scalar>> = {
   8: Scalar.UNKNOWN,
 };
 
-function valueOf(regs: Regs, src: Operand): Scalar {
+function operandOf(regs: Regs, src: Operand): Scalar {
   return src.kind === 'reg' ? regs[src.reg]! : Scalar.knownImm(src.imm);
 }
 
@@ -163,7 +163,7 @@ function step(regs: Regs, insn: Insn): void {
       regs[insn.dst] = SIZES[insn.size]!;
       return;
     case 'alu':
-      regs[insn.dst] = alu(insn.op, insn.width, regs[insn.dst]!, valueOf(regs, insn.src));
+      regs[insn.dst] = alu(insn.op, insn.width, regs[insn.dst]!, operandOf(regs, insn.src));
       return;
     case 'neg':
       regs[insn.dst] = negate(insn.width, regs[insn.dst]!);
@@ -253,7 +253,7 @@ class Replay {
   #execute(index: number, insn: Insn, line: string): Mismatch | undefined {
     if (insn.kind === 'jmp') {
       const a = this.regs[insn.dst]!;
-      const b = valueOf(this.regs, insn.src);
+      const b = operandOf(this.regs, insn.src);
       const way = decide(insn.op, insn.width, a, b);
       if (way === undefined) {
         this.#fork(insn, `${index} ${index + 1 + insn.off}`);
@@ -275,7 +275,7 @@ class Replay {
       taken[dst] = ways.taken;
       on[dst] = ways.fallthrough;
     } else {
-      const ways = refineBoth(op, width, this.regs[dst]!, valueOf(this.regs, src));
+      const ways = refineBoth(op, width, this.regs[dst]!, operandOf(this.regs, src));
       [taken[dst], on[dst]] = [ways.taken[0], ways.fallthrough[0]];
       if (src.kind === 'reg') [taken[src.reg], on[src.reg]] = [ways.taken[1], ways.fallthrough[1]];
     }

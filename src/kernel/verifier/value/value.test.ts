@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { AluOp, JmpOp, Width } from '../../../isa/insn.ts';
 import { alu, negate } from './alu.ts';
-import { decide, refineBoth } from './branch.ts';
+import { decide, refineBoth, refineSame } from './branch.ts';
+import { swapBytes } from './endian.ts';
 import { contains, Scalar } from './scalar.ts';
 
 const ALU: readonly AluOp[] = ['add', 'sub', 'mul', 'and', 'or', 'xor', 'lsh', 'rsh', 'arsh', 'mov'];
@@ -33,10 +34,13 @@ const pair = fc
     value,
     fc.array(fc.tuple(fc.constantFrom(...JMP), fc.constantFrom<Width>(32, 64), value), { maxLength: 3 }),
     fc.boolean(),
+    fc.oneof(fc.constant((1n << 64n) - 1n), value),
   )
-  .map(([concrete, tests, constant]) => {
+  .map(([concrete, tests, constant, unknown]) => {
     if (constant) return { concrete, abstract: Scalar.knownBig(concrete) };
-    let abstract = Scalar.UNKNOWN;
+    // Some bits known, as loads and masks leave them.
+    let abstract = alu('and', 64, Scalar.UNKNOWN, Scalar.knownBig(unknown));
+    abstract = alu('or', 64, abstract, Scalar.knownBig(concrete & ~unknown));
     for (const [op, width, bound] of tests) {
       const ways = refineBoth(op, width, abstract, Scalar.knownBig(bound));
       abstract = (holds(op, width, concrete, bound) ? ways.taken : ways.fallthrough)[0];
@@ -127,6 +131,32 @@ describe('scalars', () => {
         expectContains(y, b.concrete);
       }),
       { numRuns: 20_000 },
+    );
+  });
+
+  it('contain a register that is compared with itself', () => {
+    fc.assert(
+      fc.property(fc.constantFrom(...JMP), fc.constantFrom<Width>(32, 64), pair, (op, width, a) => {
+        const ways = refineSame(op, width, a.abstract);
+        const goes = holds(op, width, a.concrete, a.concrete);
+        expectContains(goes ? ways.taken : ways.fallthrough, a.concrete);
+      }),
+      { numRuns: 5_000 },
+    );
+  });
+
+  it('contain the result of byte swaps', () => {
+    const orders = fc.constantFrom('le', 'be', 'bswap');
+    fc.assert(
+      fc.property(orders, fc.constantFrom<16 | 32 | 64>(16, 32, 64), pair, (order, bits, a) => {
+        let expected = 0n;
+        for (let i = 0; i < bits; i += 8) {
+          const byte = (a.concrete >> BigInt(i)) & 0xffn;
+          expected |= byte << BigInt(order === 'le' ? i : bits - 8 - i);
+        }
+        expectContains(swapBytes(order, bits, a.abstract), expected);
+      }),
+      { numRuns: 5_000 },
     );
   });
 
