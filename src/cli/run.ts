@@ -42,7 +42,7 @@ appears when it is whole. --repeat runs a program again on what it left of the p
 --json prints one object: object, program, type, kernel {name, release}, capture {file, format, link_types, converted
 [{link_type, how}], cut_packets}, packets, repeat, mean_ns, verdicts [{name, packets, share}], bytes {kept, cut} (socket
 filters), refused [{reason, packets}], maps [{name, type, key_type, value_type, max_entries, count, entries [{key, value}
-or {key, values [{cpu, value}]}]}], globals [{name, section, type, value}], records [{map, type, records, bytes}], trace
+or {key, values [{cpu, value}]}]}], globals [{name, section, type, value}], records [{map, type, records, bytes, lost}], trace
 [line], out {file, packets}, interrupted. Integers beyond 2^53 are strings; bytes without a type are hexadecimal.`,
 };
 

@@ -1,6 +1,7 @@
 import { InputError } from '../../base/error.ts';
-import { linuxStatus, type Mapping, mapFd, openLinux } from '../../linux/index.ts';
-import type { LoadedMap, LoadedObject } from '../../loader/index.ts';
+import { linuxStatus, mapFd, openLinux } from '../../linux/index.ts';
+import type { LoadedObject } from '../../loader/index.ts';
+import type { Fd } from '../../sys/index.ts';
 import type { ObservedKernel } from './kernel.ts';
 import type { RecordCount } from './report.ts';
 
@@ -16,7 +17,7 @@ export function openObservedLinux(): ObservedKernel {
 function watch(object: LoadedObject) {
   const rings = [...object.maps.values()]
     .filter((map) => map.spec.type === 'ringbuf')
-    .map((map) => new Ring(map));
+    .map((map) => new LinuxRing(map.name, map.fd, map.maxEntries));
   return {
     drain: () => {
       for (const ring of rings) ring.drain();
@@ -27,9 +28,9 @@ function watch(object: LoadedObject) {
         const { name } = map;
         const ring = rings.find((candidate) => candidate.name === name);
         if (ring !== undefined)
-          return [{ map: name, type: 'ringbuf', records: ring.records, bytes: ring.bytes }];
+          return [{ map: name, type: 'ringbuf', records: ring.records, bytes: ring.bytes, lost: 0 }];
         return map.spec.type === 'perf_event_array'
-          ? [{ map: name, type: map.spec.type, records: null, bytes: null }]
+          ? [{ map: name, type: map.spec.type, records: null, bytes: null, lost: 0 }]
           : [];
       });
     },
@@ -45,7 +46,7 @@ const HEADER = 8;
  * The consumer of a ring buffer: a page with the consumer's position, one with the producer's, then the data, mapped
  * twice in a row so that a record never wraps. @see Documentation/bpf/ringbuf.rst
  */
-class Ring {
+export class LinuxRing {
   readonly name: string;
   records = 0;
   bytes = 0;
@@ -54,29 +55,37 @@ class Ring {
   readonly #data: DataView;
   readonly #mask: number;
 
-  constructor(map: LoadedMap) {
-    this.name = map.name;
-    const own: Mapping = mapFd(map.fd, { length: PAGE, writable: true });
-    const shared: Mapping = mapFd(map.fd, { length: PAGE + 2 * map.maxEntries, offset: PAGE });
+  /** @param size of the data, in bytes: the map's `max_entries` */
+  constructor(name: string, fd: Fd, size: number) {
+    this.name = name;
+    const own = mapFd(fd, { length: PAGE, writable: true });
+    const shared = mapFd(fd, { length: PAGE + 2 * size, offset: PAGE });
     this.#consumer = new BigUint64Array(own.bytes.buffer, own.bytes.byteOffset, 1);
     this.#producer = new BigUint64Array(shared.bytes.buffer, shared.bytes.byteOffset, 1);
     this.#data = new DataView(shared.bytes.buffer, shared.bytes.byteOffset + PAGE);
-    this.#mask = map.maxEntries - 1;
+    this.#mask = size - 1;
   }
 
   drain(): void {
+    for (const record of this.read()) {
+      this.records++;
+      this.bytes += record.length;
+    }
+  }
+
+  /** The records that wait, copied; they are then consumed. */
+  *read(): Generator<Uint8Array> {
     let at = Atomics.load(this.#consumer, 0);
     const end = Atomics.load(this.#producer, 0);
-    while (at < end) {
-      const header = this.#data.getUint32(Number(at) & this.#mask, true);
-      if ((header & BUSY) !== 0) break;
+    for (; at < end; Atomics.store(this.#consumer, 0, at)) {
+      const place = Number(at) & this.#mask;
+      const header = this.#data.getUint32(place, true);
+      if ((header & BUSY) !== 0) return;
       const length = header & ~(BUSY | DISCARD);
       if ((header & DISCARD) === 0) {
-        this.records++;
-        this.bytes += length;
+        yield new Uint8Array(this.#data.buffer, this.#data.byteOffset + place + HEADER, length).slice();
       }
       at += BigInt((length + HEADER + 7) & ~7);
     }
-    Atomics.store(this.#consumer, 0, at);
   }
 }

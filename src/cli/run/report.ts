@@ -46,6 +46,8 @@ export interface RecordCount {
   /** `null` when this kernel's records can't be read here. */
   readonly records: number | null;
   readonly bytes: number | null;
+  /** Records that found no room, where the kernel counts them. */
+  readonly lost: number;
 }
 
 /** Elements of each map that the text shows unless the map is named. */
@@ -98,9 +100,11 @@ export function reportText(report: RunReport, whole: boolean, bold: (text: strin
     }
   }
   if (report.records.length > 0) out.push('');
-  for (const { map, type, records, bytes } of report.records) {
+  for (const { map, type, records, bytes, lost } of report.records) {
     const told = records === null ? 'not read on this kernel' : plural(records, 'record');
-    out.push(`${bold(map)} (${type}): ${told}${bytes ? `, ${grouped(bytes)} bytes` : ''}`);
+    out.push(
+      `${bold(map)} (${type}): ${told}${bytes ? `, ${grouped(bytes)} bytes` : ''}${lost > 0 ? `, ${grouped(lost)} lost` : ''}`,
+    );
   }
   if (report.trace !== null && report.trace.length > 0) {
     out.push('', bold('trace_printk'), ...report.trace.slice(0, TRACE_SHOWN).map((line) => `  ${line}`));
@@ -122,7 +126,7 @@ function globalText({ name, value }: GlobalValue): string[] {
 
 function mapText(map: MapContents, whole: boolean, bold: (text: string) => string): string[] {
   const array = map.type === 'array' || map.type === 'percpu_array';
-  const title = `${bold(map.name)} (${map.type}, ${array ? '' : `${grouped(map.count)} of `}${grouped(map.max_entries)} entries${array ? ', those not zero' : ''})`;
+  const title = `${bold(map.name)} (${map.type}, ${array ? '' : `${grouped(map.count)} of `}${plural(map.max_entries, 'entry', 'entries')}${array ? ', those not zero' : ''})`;
   if (!map.readable) return [`${title}: its elements are not read`];
   if (map.entries.length === 0) return [`${title}: ${array ? 'all zero' : 'empty'}`];
   const shown = whole ? map.entries : map.entries.slice(0, SHOWN);
@@ -206,6 +210,6 @@ function grouped(value: number): string {
   return value.toLocaleString('en');
 }
 
-function plural(count: number, noun: string): string {
-  return `${grouped(count)} ${noun}${count === 1 ? '' : 's'}`;
+function plural(count: number, noun: string, many = `${noun}s`): string {
+  return `${grouped(count)} ${count === 1 ? noun : many}`;
 }

@@ -35,7 +35,7 @@ export interface Run {
   readonly progress: Progress;
   /** Asked between packets. */
   readonly interrupted: () => boolean;
-  /** Called now and then, for records that wait to be read. */
+  /** Called after each packet, to read the records that wait. */
   readonly drain: () => void;
 }
 
@@ -60,14 +60,13 @@ export async function runCapture(run: Run, tally: Tally): Promise<void> {
   for (let frames = await run.source.next(); frames !== undefined; frames = await run.source.next()) {
     for (const frame of frames) {
       runFrame(run, tally, frame);
-      if (performance.now() - turned < TURN) continue;
       run.drain();
+      if (performance.now() - turned < TURN) continue;
       run.progress.update(tally.packets, run.source.offset);
       await new Promise((resolve) => setImmediate(resolve));
       if (run.interrupted()) return;
       turned = performance.now();
     }
-    run.drain();
     if (run.interrupted()) return;
   }
 }
