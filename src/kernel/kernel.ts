@@ -2,11 +2,13 @@
 import { InputError } from '../base/error.ts';
 import { parseBtf } from '../btf/index.ts';
 import type { Bpf, Fd, Kernel } from '../sys/kernel.ts';
+import { isImplemented } from './helpers/callable.ts';
 import type { RunKernel, Task } from './interpreter/index.ts';
 import { type BpfMap, PerfEventArrayMap, RingbufMap } from './maps/index.ts';
 import { type Addr, Memory, type MemoryUse } from './memory/index.ts';
 import { type DeviceSpec, Devices } from './net/device.ts';
 import { RedirectInfo } from './net/redirect.ts';
+import { testRun } from './net/test-run.ts';
 import { Bpffs } from './objects/bpffs.ts';
 import { BtfObject } from './objects/btf-object.ts';
 import { FdTable } from './objects/fd-table.ts';
@@ -118,14 +120,8 @@ export class EmbeddedKernel implements Kernel {
       mapsByAddr,
       objectAt: (fd) => fds.get(fd)?.object,
       mapAt: (addr) => mapsByAddr.get(addr),
-      helperImplemented: () => true,
-      testRun: (program) => {
-        throw new InputError(
-          'kernel-prog-test-run',
-          `running program '${program.facts.name}': the embedded kernel can't run ${program.facts.type} programs`,
-          { errno: 'ENOTSUPP' },
-        );
-      },
+      helperImplemented: isImplemented,
+      testRun: (program, attr) => testRun(this.runtime, program, attr),
     };
   }
 
