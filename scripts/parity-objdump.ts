@@ -129,7 +129,8 @@ const { values, positionals } = parseArgs({
 });
 const debian = process.env.SKEP_DEBIAN_OBJECTS ?? join('corpora', 'debian');
 const named = [...positionals, ...(values.dir ?? []).flatMap(filesIn)];
-const files = named.length > 0 ? named : [...filesIn('examples'), ...filesIn(debian)];
+const asked = positionals.length > 0 || values.dir !== undefined;
+const files = asked ? named : [...filesIn('examples'), ...filesIn(debian)];
 const objdump =
   values.objdump === undefined
     ? findObjdump()
