@@ -31,6 +31,8 @@ export interface CreatedMap {
   readonly maxEntries: number;
   /** Closed with the object; false for the caller's own. */
   readonly owned: boolean;
+  /** Where it is to be pinned; absent when it is not, or is there already. */
+  readonly pinPath?: string;
 }
 
 /** Types whose keys or values the kernel takes no BTF for. */
@@ -90,8 +92,20 @@ export function createMap(context: MapContext, map: MapSpec): CreatedMap {
     kernel.bpf.map_update_elem({ map_fd: fd, key: KEY_ZERO, value: data });
   }
   if (map.frozen) kernel.bpf.map_freeze({ map_fd: fd });
-  if (path !== undefined) kernel.bpf.obj_pin({ pathname: path, bpf_fd: fd });
-  return { spec: map, fd, maxEntries: attr.max_entries, owned: true };
+  return {
+    spec: map,
+    fd,
+    maxEntries: attr.max_entries,
+    owned: true,
+    ...(path === undefined ? {} : { pinPath: path }),
+  };
+}
+
+/** Pins the maps that were made to be pinned. The last step of loading: what failed before leaves no pins. */
+export function pinMaps(kernel: Kernel, maps: ReadonlyMap<string, CreatedMap>): void {
+  for (const { pinPath, fd } of maps.values()) {
+    if (pinPath !== undefined) kernel.bpf.obj_pin({ pathname: pinPath, bpf_fd: fd });
+  }
 }
 
 /** An own property: names come from objects. */

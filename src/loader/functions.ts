@@ -129,7 +129,8 @@ function placesIn(object: ObjectFile, section: ElfSection): Place[] {
   if (functions.length === 0) {
     functions = symbols.filter((s) => s.type === SYMBOL_TYPE.notype && s.bind !== SYMBOL_BIND.local);
   }
-  const first = functions.filter((s, i) => functions.findIndex((o) => o.value === s.value) === i);
+  // Another name for the same place is left out.
+  const first = functions.filter((s, i) => functions[i - 1]?.value !== s.value);
   return first.map((symbol, i): Place => {
     const fail = (problem: string): never => {
       throw new InputError(
@@ -226,10 +227,10 @@ function relocRefs(
   const view = new DataView(section.data.buffer, section.data.byteOffset, section.data.length);
   const refs: Ref[] = [];
   for (const entry of object.relocsOf(section)) {
-    const { reloc, symbol, what } = entry;
+    const { reloc, symbol } = entry;
     if (reloc.offset < start || reloc.offset >= end) continue;
     if (reloc.offset % SLOT !== 0) {
-      throw new InputError('loader-reloc', `${what}: it does not fall on an instruction's first byte`);
+      throw new InputError('loader-reloc', `${entry.what}: it does not fall on an instruction's first byte`);
     }
     const insn = ((reloc.offset - start) / SLOT) as InsnIdx;
     const opcode = section.data[reloc.offset]!;
@@ -237,13 +238,16 @@ function relocRefs(
     if (opcode === CALL) refs.push({ insn, ...callRef(entry, imm, targets, finder) });
     else if (opcode === LDIMM64) {
       if (reloc.offset + 2 * SLOT > end) {
-        throw new InputError('loader-reloc', `${what}: the 64-bit load has no second half in ${place.name}`);
+        throw new InputError(
+          'loader-reloc',
+          `${entry.what}: the 64-bit load has no second half in ${place.name}`,
+        );
       }
       refs.push({ insn, ...loadRef(object, entry, addends.ofLoad(imm, symbol, reloc), targets, finder) });
     } else {
       throw new InputError(
         'loader-reloc',
-        `${what}: the instruction (opcode 0x${opcode.toString(16)}) is neither a call nor a 64-bit load`,
+        `${entry.what}: the instruction (opcode 0x${opcode.toString(16)}) is neither a call nor a 64-bit load`,
       );
     }
   }
@@ -262,11 +266,11 @@ function externRef(entry: SymbolReloc, targets: Targets): ExternSpec {
 }
 
 function callRef(entry: SymbolReloc, imm: number, targets: Targets, finder: FunctionFinder): RefTarget {
-  const { symbol, what } = entry;
+  const { symbol } = entry;
   if (symbol.section === SECTION_INDEX.undef) {
     const found = externRef(entry, targets);
     if (found.kind !== 'kfunc')
-      throw new InputError('loader-reloc', `${what}: ${symbol.name} is no function`);
+      throw new InputError('loader-reloc', `${entry.what}: ${symbol.name} is no function`);
     return { kind: 'kfunc', extern: found.name };
   }
   // A static function is named by its section, and the immediate says which slot; a global one by its symbol.
@@ -275,7 +279,7 @@ function callRef(entry: SymbolReloc, imm: number, targets: Targets, finder: Func
   if (func === undefined) {
     throw new InputError(
       'loader-reloc',
-      `${what}: no function begins at byte ${offset} of section ${symbol.section}`,
+      `${entry.what}: no function begins at byte ${offset} of section ${symbol.section}`,
     );
   }
   return { kind: 'call', func };
@@ -288,12 +292,9 @@ function loadRef(
   targets: Targets,
   finder: FunctionFinder,
 ): RefTarget {
-  const { symbol, what } = entry;
+  const { symbol } = entry;
   if (symbol.section === SECTION_INDEX.undef) {
-    const found = externRef(entry, targets);
-    return found.kind === 'kfunc'
-      ? { kind: 'extern', extern: found.name }
-      : { kind: 'extern', extern: found.name };
+    return { kind: 'extern', extern: externRef(entry, targets).name };
   }
   const offset = symbol.value + addend;
   const role = object.role(symbol.section);
@@ -304,7 +305,7 @@ function loadRef(
       if (func !== undefined) return { kind: 'func', func };
       throw new InputError(
         'loader-reloc',
-        `${what}: no function begins at byte ${offset} of section ${symbol.section}`,
+        `${entry.what}: no function begins at byte ${offset} of section ${symbol.section}`,
       );
     }
     case 'btf_maps':
@@ -315,7 +316,7 @@ function loadRef(
       if (map && map.offset === offset) return { kind: 'map', map: map.map };
       throw new InputError(
         'loader-reloc',
-        `${what}: no map begins at byte ${offset} of section ${symbol.section}`,
+        `${entry.what}: no map begins at byte ${offset} of section ${symbol.section}`,
       );
     }
     case 'data':
@@ -327,7 +328,7 @@ function loadRef(
       if (map === undefined || offset < -0x8000_0000 || offset > 0x7fff_ffff) {
         throw new InputError(
           'loader-reloc',
-          `${what}: byte ${offset} is not in section ${symbol.section} (${size} bytes)`,
+          `${entry.what}: byte ${offset} is not in section ${symbol.section} (${size} bytes)`,
         );
       }
       return { kind: 'data', map, off: offset };
@@ -336,7 +337,7 @@ function loadRef(
     case 'other':
       throw new InputError(
         'loader-reloc',
-        `${what}: section ${symbol.section} (${object.elf.sections[symbol.section]?.name ?? 'none'}) ` +
+        `${entry.what}: section ${symbol.section} (${object.elf.sections[symbol.section]?.name ?? 'none'}) ` +
           `is neither code, nor maps, nor global data`,
       );
     default:

@@ -22,6 +22,7 @@ import {
   fillStructOps,
   type MapContext,
   type MapOptions,
+  pinMaps,
   putFd,
 } from './create-maps.ts';
 import { kernelName } from './data-maps.ts';
@@ -151,6 +152,7 @@ class Loader {
         fillStructOps(context, map, (name) => programs.get(name)?.fd);
       }
     }
+    pinMaps(this.#kernel, maps);
     return new LoadedObject({
       kernel: this.#kernel,
       spec,

@@ -65,6 +65,7 @@ export class ObjectFile {
   /** Of the `.BTF` section, as the file has it. */
   readonly rawBtf: Btf | undefined;
   readonly #roles: readonly SectionRole[];
+  readonly #relocs = new Map<number, readonly SymbolReloc[]>();
 
   constructor(elf: ElfFile) {
     this.elf = elf;
@@ -116,18 +117,26 @@ export class ObjectFile {
   }
 
   /** The relocations of a section, in order of their place. */
-  relocsOf(section: ElfSection): SymbolReloc[] {
-    return this.elf.relocs
+  relocsOf(section: ElfSection): readonly SymbolReloc[] {
+    const known = this.#relocs.get(section.index);
+    if (known) return known;
+    const relocs = this.elf.relocs
       .filter((r) => r.target === section.index)
       .flatMap((r) => r.relocs)
       .sort((a, b) => a.offset - b.offset)
-      .map((reloc) => {
+      .map((reloc): SymbolReloc => {
         const symbol = this.elf.symbols[reloc.symbol]!;
         const name = symbol.name || `section ${symbol.section}`;
-        const what =
-          `${this.where(section)}: relocation ${relocName(reloc.type)} against ${name} ` +
-          `at offset ${reloc.offset}`;
-        return { reloc, symbol, what };
+        const place = this.where(section);
+        return {
+          reloc,
+          symbol,
+          get what() {
+            return `${place}: relocation ${relocName(reloc.type)} against ${name} at offset ${reloc.offset}`;
+          },
+        };
       });
+    this.#relocs.set(section.index, relocs);
+    return relocs;
   }
 }
