@@ -25,10 +25,10 @@ SEC("42/0x3") int tail_three(struct __sk_buff *skb) {
 }
 
 SEC("ingress") int classify(struct __sk_buff *skb) {
-  __u32 key = 2;
+  __u32 key = 2, zero = 0;
   void *map = bpf_map_lookup_elem(&outer, &key);
-  __u64 *value = bpf_map_lookup_elem(&shared, &key);
-  if (map && value)
+  __u64 *on = bpf_map_lookup_elem(&shared, &zero);
+  if (map && on && *on)
     bpf_tail_call(skb, &jumps, 3);
   return 0;
 }
