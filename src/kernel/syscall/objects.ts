@@ -55,10 +55,10 @@ export function objectCommands(state: KernelState): ObjectCommands {
       throw fail(call, 'EINVAL', `the flags 0x${flags.toString(16)} are not known`);
     }
     admin(call);
-    const object = table?.get(id);
-    if (!object) throw fail(call, 'ENOENT', 'there is no object of that id');
     const mode = modeOf(flags);
     if (!mode) throw fail(call, 'EINVAL', 'BPF_F_RDONLY and BPF_F_WRONLY exclude each other');
+    const object = table?.get(id);
+    if (!object) throw fail(call, 'ENOENT', 'there is no object of that id');
     return state.fds.open(object, mode);
   }
 
@@ -71,9 +71,12 @@ export function objectCommands(state: KernelState): ObjectCommands {
       }
       const bytes = attr.btf.slice();
       try {
-        return state.fds.open(state.btfs.publish(new BtfObject(bytes, parseBtf(bytes, 'BTF'))));
+        const btf = parseBtf(bytes, 'BTF');
+        if (btf.length === 1) throw fail(call, 'EINVAL', 'it has no types');
+        return state.fds.open(state.btfs.publish(new BtfObject(bytes, btf)));
       } catch (error) {
-        if (error instanceof InputError) throw fail(call, 'EINVAL', error.message);
+        if (error instanceof InputError && error.errno === undefined)
+          throw fail(call, 'EINVAL', error.message);
         throw error;
       }
     },

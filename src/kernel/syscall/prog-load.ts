@@ -29,7 +29,9 @@ export function progLoad(state: KernelState, attr: ProgLoadAttr): ProgLoadResult
   };
   checkAttributes(state, call, attr);
   checkName(call, name);
-  const btf = attr.prog_btf_fd ? openFile(state, call, 'btf', attr.prog_btf_fd).object : undefined;
+  // Linux looks at the BTF only when there are records that refer to it.
+  const described = [attr.func_info, attr.line_info, attr.core_relos].some((records) => records?.length);
+  const btf = described ? openFile(state, call, 'btf', attr.prog_btf_fd).object : undefined;
   const input = programInput(call, attr, name, btf);
   const logLevel = attr.log_level ?? 0;
   const verified = verify(input, {

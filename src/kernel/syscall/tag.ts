@@ -1,8 +1,8 @@
 import { sha256 } from './sha256.ts';
 
 const LDIMM64 = 0x18;
-/** `BPF_PSEUDO_MAP_FD`, `MAP_VALUE`, `MAP_IDX` and `MAP_IDX_VALUE`: what they load differs from load to load. */
-const MAP_SOURCES = new Set([1, 2, 5, 6]);
+/** `BPF_PSEUDO_MAP_FD` and `MAP_VALUE`: their descriptor differs from load to load. Loads by index stay as they are. */
+const MAP_SOURCES = new Set([1, 2]);
 
 /**
  * A program's tag: eight bytes that are the same for the same instructions, whatever maps they were loaded with.
