@@ -70,6 +70,25 @@ export function alu(op: AluOp, width: Width, dst: Scalar, src: Scalar): Scalar {
   return result.sync();
 }
 
+/**
+ * Linux explores `and` and `or` with a constant apart for both values of a register that is all ones or all zeros, as
+ * `s>>= 31` leaves it: first for the ones, later, from the same instruction, for the zeros.
+ *
+ * @returns the two, or `undefined` where there is nothing to split
+ */
+export function split(op: AluOp, dst: Scalar, src: Scalar): { ones: Scalar; zeros: Scalar } | undefined {
+  if ((op !== 'and' && op !== 'or') || !src.isConst) return undefined;
+  if ((dst.sminHi & dst.sminLo) === -1 && (dst.smaxHi | dst.smaxLo) === 0) {
+    return { ones: Scalar.known(-1, -1), zeros: Scalar.ZERO };
+  }
+  if (dst.s32min !== -1 || dst.s32max !== 0) return undefined;
+  const ones = dst.copy();
+  ones.setKnown32(-1);
+  const zeros = dst.copy();
+  zeros.setKnown32(0);
+  return { ones, zeros };
+}
+
 /** `-dst` at a width. */
 export function negate(width: Width, dst: Scalar): Scalar {
   const result = Scalar.ZERO.copy();

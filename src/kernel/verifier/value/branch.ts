@@ -40,7 +40,7 @@ function refineOne(condition: Condition, width: Width, a: Scalar): Scalar {
   const x = a.copy();
   if (width === 64) narrow64(condition, x, x);
   else narrow32(condition, x, x);
-  return x.sync().sync();
+  return x.sync().sync().settle();
 }
 
 function refine(condition: Condition, width: Width, a: Scalar, b: Scalar): readonly [Scalar, Scalar] {
@@ -48,7 +48,7 @@ function refine(condition: Condition, width: Width, a: Scalar, b: Scalar): reado
   const y = b.copy();
   if (width === 64) narrow64(condition, x, y);
   else narrow32(condition, x, y);
-  return [x.sync(), y.sync()];
+  return [x.sync().settle(), y.sync().settle()];
 }
 
 /** Keeps the bits that both know; where they contradict each other the way is dead and the value does not matter. */

@@ -248,7 +248,6 @@ export class Scalar {
    */
   private onlyMember(): void {
     const { valueHi, valueLo, maskHi, maskLo, uminHi, uminLo, umaxHi, umaxLo } = this;
-    if ((maskHi | maskLo) === 0) return;
     const mostHi = valueHi | maskHi;
     const mostLo = valueLo | maskLo;
     const least = uminHi === valueHi && uminLo === valueLo;
@@ -402,15 +401,44 @@ export class Scalar {
     return this;
   }
 
-  /** Whether some range is empty: no value is possible, which only a dead branch can lead to. */
-  get isEmpty(): boolean {
-    return (
+  /**
+   * The views contradict each other: no value is possible, which only a dead way can lead to. A known value's ranges
+   * must be that value.
+   */
+  get isContradictory(): boolean {
+    const { valueHi, valueLo } = this;
+    if (
       ult(this.umaxHi, this.umaxLo, this.uminHi, this.uminLo) ||
       slt(this.smaxHi, this.smaxLo, this.sminHi, this.sminLo) ||
       ult32(this.u32max, this.u32min) ||
-      this.s32max < this.s32min ||
-      ((this.valueHi & this.maskHi) | (this.valueLo & this.maskLo)) !== 0
-    );
+      this.s32max < this.s32min
+    ) {
+      return true;
+    }
+    if (this.maskLo !== 0) return false;
+    if (
+      (this.u32min ^ valueLo) |
+      (this.u32max ^ valueLo) |
+      (this.s32min ^ valueLo) |
+      (this.s32max ^ valueLo)
+    ) {
+      return true;
+    }
+    if (this.maskHi !== 0) return false;
+    const low =
+      (this.uminLo ^ valueLo) | (this.umaxLo ^ valueLo) | (this.sminLo ^ valueLo) | (this.smaxLo ^ valueLo);
+    const high =
+      (this.uminHi ^ valueHi) | (this.umaxHi ^ valueHi) | (this.sminHi ^ valueHi) | (this.smaxHi ^ valueHi);
+    return (low | high) !== 0;
+  }
+
+  /** Linux goes on after a contradiction with the bits as they are and without ranges. */
+  settle(): this {
+    if (this.isContradictory) {
+      this.unbound64();
+      this.unbound32();
+    }
+    return this;
   }
 
   /** After a 32-bit operation: the upper half is zero. */
