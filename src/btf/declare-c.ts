@@ -1,4 +1,5 @@
 /** Spells types and declarations in C, inside out as C has it: `int (*name[3])(struct foo *)`. */
+import { InputError } from '../base/error.ts';
 import type { Btf } from './btf.ts';
 import { alignOf, trySizeOf } from './size.ts';
 import type { BtfComposite, BtfEnum, BtfEnum64, BtfTypedef, BtfTypeId } from './type.ts';
@@ -37,6 +38,9 @@ const WORD_QUALIFIERS = ['volatile', 'const', 'restrict'];
 /** An enum is as large as `int`, or larger if a value needs it; other sizes are asked for. */
 const MODE_BYTE = ' __attribute__((mode(byte)))';
 const MODE_WORD = ' __attribute__((mode(word)))';
+
+/** Anonymous structs inside each other, by value or behind pointers; C gives each a level of braces. */
+const MAX_NESTING = 64;
 
 export class CDeclarator {
   readonly #btf: Btf;
@@ -79,6 +83,12 @@ export class CDeclarator {
 
   structDefinition(id: BtfTypeId, type: BtfComposite, level: number): string {
     const btf = this.#btf;
+    if (level > MAX_NESTING) {
+      throw new InputError(
+        'btf-nesting',
+        `${btf.name}: ${btf.describe(id)} can't be written as C: it is nested more than ${MAX_NESTING} deep`,
+      );
+    }
     const struct = type.kind === 'struct';
     const packed = struct && isPacked(btf, type);
     const align = alignOf(btf, id);

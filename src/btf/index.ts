@@ -93,4 +93,5 @@ export {
   type BtfVoid,
   VOID,
 } from './type.ts';
+export { type BtfRejection, validateBtf } from './validate.ts';
 export { type BtfValue, type BtfValueInput, decodeValue, encodeValue } from './value.ts';

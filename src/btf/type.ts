@@ -164,4 +164,6 @@ export type BtfDeclaredType =
 export type BtfType = BtfVoid | BtfDeclaredType;
 
 /** The type with a given kind. */
-export type BtfTypeOf<K extends BtfType['kind']> = Extract<BtfType, { readonly kind: K }>;
+export type BtfTypeOf<K extends BtfType['kind']> = OfKind<BtfType, K>;
+
+type OfKind<T extends BtfType, K> = T extends BtfType ? (K extends T['kind'] ? T : never) : never;

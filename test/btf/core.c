@@ -1,3 +1,4 @@
+/* CO-RE relocations of all 13 kinds, against fields and types that kernels have and lack. */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
