@@ -400,10 +400,7 @@ export class SkBuff implements RunContext {
     const least = transport > 0 ? transport : Math.max(network, 0);
     if (flags !== 0n || len > MAX_LEN || len < least) return EINVAL;
     const old = this.len;
-    if (len < old && this.ipSummed === CHECKSUM_COMPLETE) {
-      const cut = csumPartial(this.#memory.window((this.data + len) as Addr, old - len), 0);
-      this.csum = csumSub(this.csum, csumShift(cut, len));
-    }
+    if (len !== old && this.ipSummed === CHECKSUM_COMPLETE) this.#setU8(AT.ip_summed, CHECKSUM_NONE);
     this.#setLen(len);
     if (len > old) this.#memory.fill((this.data + old) as Addr, len - old, 0);
     this.#computePointers();

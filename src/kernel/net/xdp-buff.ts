@@ -27,6 +27,7 @@ const MAX_METADATA = 252;
 const AT = XDP_BUFF.members;
 const EINVAL = -errnoId('EINVAL');
 const EACCES = -errnoId('EACCES');
+const EFAULT = -errnoId('EFAULT');
 const ENOTSUPP = -errnoId('ENOTSUPP');
 const ENOMEM = -errnoId('ENOMEM');
 
@@ -226,7 +227,8 @@ export class XdpBuff implements RunContext {
 
   /** `bpf_xdp_load_bytes` and `bpf_xdp_store_bytes`: copies between the packet and memory. */
   transfer(offset: number, at: Addr, length: number, store: boolean): number {
-    if (offset > 0xffff || length > 0xffff || offset + length > this.length()) return EINVAL;
+    if (offset > 0xffff || length > 0xffff) return EFAULT;
+    if (offset + length > this.length()) return EINVAL;
     let from = offset;
     let memory = at;
     let left = length;

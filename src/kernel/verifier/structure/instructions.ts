@@ -83,9 +83,22 @@ function checkInstruction(draft: Draft, idx: number): Verdict {
     case 'jmp':
     case 'may_goto':
     case 'exit':
-    case 'ldimm64':
       return undefined;
+    case 'ldimm64':
+      return insn.imm.kind === 'func' ? checkFunctionAddress(draft, idx) : undefined;
   }
+}
+
+/** The verifier has to know what a callback takes and returns. */
+function checkFunctionAddress({ input }: Draft, idx: number): Verdict {
+  if (input.btf && input.funcInfo?.bytes.length) return undefined;
+  return {
+    code: 'bad-func-info',
+    insn: idx,
+    problem: 'missing btf func_info',
+    reason: 'a program that takes the address of a function needs BTF with a record for each function',
+    hint: 'compile with -g',
+  };
 }
 
 /** The register that an instruction names as its destination and writes. */
