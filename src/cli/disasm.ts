@@ -1,4 +1,3 @@
-import { parseBtf, parseBtfExt } from '../btf/index.ts';
 import {
   type ElfFile,
   type ElfSection,
@@ -38,11 +37,11 @@ interface SourceLine {
 /** `skep disasm OBJECT`. */
 export const disasmCommand: Command = {
   fact,
-  run: (args, io) => {
+  run: async (args, io) => {
     const path = args.positionals.get('OBJECT')!;
     const elf = readBpfElf(readWhole(path), path);
     const json = args.options.has('--json');
-    const sources = args.options.has('--source') || json ? sourceLines(elf) : new Map();
+    const sources = args.options.has('--source') || json ? await sourceLines(elf) : new Map();
     const sections = elf.sections.filter(holdsCode);
     if (json) io.stdout(`${JSON.stringify(asJson(elf, sections, sources))}\n`);
     else io.stdout(asText(elf, sections, sources, args.options.has('--opcodes')));
@@ -59,10 +58,12 @@ function holdsCode(section: ElfSection): boolean {
 }
 
 /** Source lines by section name, then by the byte offset that they begin at. */
-function sourceLines(elf: ElfFile): ReadonlyMap<string, ReadonlyMap<number, SourceLine>> {
+async function sourceLines(elf: ElfFile): Promise<Sources> {
   const types = findSection(elf, '.BTF');
   const ext = findSection(elf, '.BTF.ext');
   if (types === undefined || ext === undefined) return new Map();
+  // Not needed, and so not loaded, for a listing without source.
+  const { parseBtf, parseBtfExt } = await import('../btf/index.ts');
   const btf = parseBtf(types.data, `${elf.name}: section .BTF`, undefined, types.offset);
   const parsed = parseBtfExt(ext.data, `${elf.name}: section .BTF.ext`, btf, ext.offset);
   return new Map(
