@@ -325,7 +325,7 @@ function loadRef(
     case 'arena': {
       const map = targets.data.get(symbol.section);
       const size = object.elf.sections[symbol.section]!.size;
-      if (map === undefined || offset < -0x8000_0000 || offset > 0x7fff_ffff) {
+      if (map === undefined || offset < 0 || offset > size) {
         throw new InputError(
           'loader-reloc',
           `${entry.what}: byte ${offset} is not in section ${symbol.section} (${size} bytes)`,

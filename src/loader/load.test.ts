@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { FakeKernel, parse } from '../../test/loader/objects.ts';
 import { InputError } from '../base/error.ts';
-import { BtfBuilder } from '../btf/index.ts';
+import { BtfBuilder, parseBtf, sizeOf } from '../btf/index.ts';
 import type { Fd } from '../sys/index.ts';
 import { loadObject } from './index.ts';
+import { sanitizeBtf } from './sanitize-btf.ts';
 
 /** A kernel with just the types that the test object is attached to or calls. */
 function smallVmlinux(): Uint8Array {
@@ -64,6 +65,16 @@ describe('loading', () => {
     expect(created.get('counts')).toMatchObject({ max_entries: 5, map_flags: 1, btf_fd: object.btfFd });
     expect(created.get('bloom')).toMatchObject({ map_extra: 3n });
     expect(object.map('counts').maxEntries).toBe(5);
+  });
+
+  test('only the maps that are used, when that is asked for', () => {
+    const fake = kernel();
+    const names = (programs: string[]) =>
+      [...loadObject(fake, parse('features.o'), { programs, maps: 'used' }).maps.keys()].sort();
+    expect(names(['on_demand'])).toEqual([]);
+    expect(names(['symbols'])).toEqual(['.bss', '.kconfig']);
+    expect(names(['main_prog'])).toContain('tails');
+    expect(names(['main_prog'])).not.toContain('bloom');
   });
 
   test('inner maps: a template that is let go of, and the maps at their indexes', () => {
@@ -188,6 +199,62 @@ describe('loading', () => {
       [3, object.program('tail_three').fd],
     ]);
     expect(fake.pinned.has('/sys/fs/bpf/tc/globals/shared')).toBe(true);
+  });
+});
+
+describe('kernels that are older than the compiler', () => {
+  /** Refuses BTF that has one of these kinds. */
+  const lacking = (...kinds: string[]) => {
+    const fake = kernel();
+    fake.refuse = (call) => {
+      if (call.command !== 'btf_load') return;
+      const btf = parseBtf(call.attr.btf, 'loaded');
+      const unknown = [...btf.ids()].find((id) => kinds.includes(btf.kind(id)));
+      if (unknown !== undefined)
+        throw new InputError('fake', `what is ${btf.describe(unknown)}?`, { errno: 'EINVAL' });
+    };
+    return fake;
+  };
+
+  test.each([[['datasec', 'var']], [['func', 'func_proto', 'datasec', 'var']]])(
+    'without %s: the rest of the BTF is used',
+    (kinds) => {
+      const fake = lacking(...kinds);
+      const object = loadObject(fake, parse('features.o'));
+      expect(object.btfFd).toBeDefined();
+      const counts = fake.of('map_create').find((a) => a.map_name === 'counts')!;
+      const loaded = parseBtf(fake.of('btf_load').at(-1)!.btf, 'loaded');
+      expect(loaded.describe(counts.btf_value_type_id!)).toBe(
+        `type ${counts.btf_value_type_id} (STRUCT value)`,
+      );
+      const described = fake.of('prog_load').some((a) => a.func_info !== undefined);
+      expect(described).toBe(!kinds.includes('func'));
+      object.close();
+      expect([...fake.open]).toEqual([]);
+    },
+  );
+
+  test('every kind that is younger than BTF has a stand-in of its size', () => {
+    const btf = new BtfBuilder();
+    const int = btf.add({ kind: 'int', name: 'int', size: 4, encoding: 1, bits: 32, bitOffset: 0 });
+    const float = btf.add({ kind: 'float', name: 'double', size: 8 });
+    const wide = { name: 'wide', size: 8, signed: true, values: [{ name: 'big', value: -1n }] };
+    const enum64 = btf.add({ kind: 'enum64', ...wide });
+    const tag = btf.add({ kind: 'type_tag', name: 'user', type: int, attribute: false });
+    btf.add({ kind: 'decl_tag', name: 'note', type: float, component: -1, attribute: false });
+    const old = lacking('float', 'enum64', 'type_tag', 'decl_tag');
+    const { bytes } = sanitizeBtf(old, btf.build('new'))!;
+    old.bpf.btf_load({ btf: bytes });
+    const made = parseBtf(bytes, 'old');
+    expect([float, enum64].map((id) => [made.kind(id), sizeOf(made, id)])).toEqual([
+      ['struct', 8],
+      ['union', 8],
+    ]);
+    expect(made.type(tag)).toEqual({ kind: 'const', type: int });
+  });
+
+  test('a kernel that knows every kind refused for another reason', () => {
+    expect(sanitizeBtf(kernel(), parse('features.o').btf!)).toBeUndefined();
   });
 });
 

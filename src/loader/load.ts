@@ -31,6 +31,7 @@ import { type LinkedProgram, linkProgram } from './link.ts';
 import { LoadedObject, type LoadedProgram } from './object.ts';
 import { relocateProgram } from './relocate.ts';
 import { kernelVersion, type ResolvedExtern, resolveExterns } from './resolve-externs.ts';
+import { sanitizeBtf } from './sanitize-btf.ts';
 import type { ObjectSpec, ProgramSpec } from './spec.ts';
 
 /** What the caller may say about one program. */
@@ -49,6 +50,8 @@ export interface ProgramOptions {
 export interface LoadOptions extends MapOptions {
   /** The programs to load, and with them those that their maps start with; default all whose section has no `?`. */
   readonly programs?: readonly string[];
+  /** `used`: only the maps that the programs to be loaded refer to, and those inside them; default all. */
+  readonly maps?: 'all' | 'used';
   /** Type of the programs whose section's name says none (iproute2's objects). */
   readonly type?: ProgType;
   /** By program name. */
@@ -94,6 +97,7 @@ class Loader {
   readonly #fds: Fd[];
   #btfFd: Fd | undefined;
   #btfProblem: InputError | undefined;
+  #describesFunctions = true;
   #relocator: CoreRelocator | undefined;
 
   constructor(kernel: Kernel, spec: ObjectSpec, options: LoadOptions, types: KernelTypes, fds: Fd[]) {
@@ -134,8 +138,10 @@ class Loader {
       own: (fd) => this.#own(fd),
     };
     const maps = new Map<string, CreatedMap>();
+    const needed = this.#options.maps === 'used' ? usedMaps(spec, prepared) : undefined;
     for (const map of spec.maps.values()) {
       if (map.structOps && !map.structOps.autocreate) continue;
+      if (needed && !needed.has(map.name)) continue;
       maps.set(map.name, createMap(context, map));
     }
     fillMaps(this.#kernel, maps);
@@ -215,15 +221,24 @@ class Loader {
     );
   }
 
-  /** As libbpf does, an object whose BTF the kernel refuses is loaded without. */
+  /** As libbpf does: what the kernel is too old for is replaced, and BTF that it refuses all the same is left out. */
   #loadBtf(): void {
     const { btf } = this.#spec;
     if (!btf) return;
     try {
       this.#btfFd = this.#own(this.#kernel.bpf.btf_load({ btf: btf.bytes }));
+      return;
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
       this.#btfProblem = error;
+    }
+    const sanitized = sanitizeBtf(this.#kernel, btf);
+    if (!sanitized) return;
+    try {
+      this.#btfFd = this.#own(this.#kernel.bpf.btf_load({ btf: sanitized.bytes }));
+      this.#describesFunctions = sanitized.functions;
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
     }
   }
 
@@ -297,7 +312,8 @@ class Loader {
 
   /** Functions and lines for the kernel's log and listings; all or none, since the kernel wants every function. */
   #infoAttr(linked: LinkedProgram): Partial<ProgLoadAttr> {
-    if (this.#btfFd === undefined || linked.funcs.some((f) => f.btfType === undefined)) return {};
+    if (this.#btfFd === undefined || !this.#describesFunctions) return {};
+    if (linked.funcs.some((f) => f.btfType === undefined)) return {};
     return {
       prog_btf_fd: this.#btfFd,
       func_info: records(linked.funcs.map((f) => [f.insn, f.btfType!])),
@@ -366,6 +382,26 @@ class Loader {
       }
     }
   }
+}
+
+/** The maps that programs refer to, with the maps that those hold. */
+function usedMaps(spec: ObjectSpec, programs: readonly Prepared[]): Set<string> {
+  const used = new Set<string>();
+  const queue = programs.flatMap(({ spec: program, linked }) => [
+    ...linked.refs.flatMap((ref) => {
+      if (ref.kind === 'map' || ref.kind === 'data') return [ref.map];
+      return ref.kind === 'extern' && spec.externs.get(ref.extern)?.kind === 'kconfig' ? ['.kconfig'] : [];
+    }),
+    ...[...spec.maps.values()]
+      .filter((map) => map.structOps?.funcs.some((f) => f.program === program.name))
+      .map((map) => map.name),
+  ]);
+  for (let name = queue.pop(); name !== undefined; name = queue.pop()) {
+    if (used.has(name)) continue;
+    used.add(name);
+    for (const slot of spec.maps.get(name)?.slots ?? []) if (slot.kind === 'map') queue.push(slot.name);
+  }
+  return used;
 }
 
 /** Records of 32-bit words. */

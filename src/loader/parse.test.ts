@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { parse, readObject } from '../../test/loader/objects.ts';
 import { InputError } from '../base/error.ts';
+import { BtfBuilder, type BtfTypeId } from '../btf/index.ts';
+import { SYMBOL_TYPE, writeElf } from '../elf/index.ts';
 import { linkProgram, type MapSpec, parseObject } from './index.ts';
 
 const brief = (map: MapSpec | undefined) =>
@@ -224,6 +226,89 @@ describe('bad objects', () => {
     }
     return '';
   };
+
+  /** An object with one map in `.maps`, whose struct has these members. */
+  const mapObject = (declare: (btf: BtfBuilder) => { name: string; type: BtfTypeId }[]) => {
+    const btf = new BtfBuilder();
+    const members = declare(btf).map((m, i) => ({ ...m, bitOffset: i * 64, bitSize: 0 }));
+    const size = members.length * 8;
+    const type = btf.add({ kind: 'struct', name: '', size, bitfields: false, members });
+    const variable = btf.add({ kind: 'var', name: 'huge', type, linkage: 'global' });
+    btf.add({ kind: 'datasec', name: '.maps', size: 0, vars: [{ type: variable, offset: 0, size }] });
+    return writeElf({
+      sections: [
+        { name: '.maps', data: new Uint8Array(size) },
+        { name: '.BTF', data: btf.encode() },
+      ],
+      symbols: [{ name: 'huge', section: 0, size, type: SYMBOL_TYPE.object }],
+    });
+  };
+  const uint = (btf: BtfBuilder, length: number) => {
+    const type = btf.add({ kind: 'int', name: 'int', size: 4, encoding: 1, bits: 32, bitOffset: 0 });
+    return btf.add({ kind: 'ptr', type: btf.add({ kind: 'array', type, indexType: type, length }) });
+  };
+
+  test('2^32 map entries, an unknown map type, an unknown attribute', () => {
+    const entries = mapObject((btf) => {
+      const values = [{ name: 'entries', value: 2n ** 32n }];
+      const type = btf.add({ kind: 'enum64', name: '', size: 8, signed: false, values });
+      return [
+        { name: 'type', type: uint(btf, 1) },
+        { name: 'max_entries', type },
+      ];
+    });
+    expect(sentence(entries)).toBe(
+      'bad.o: section 1 (.maps): map huge at offset 0: attribute max_entries is 4294967296, ' +
+        'which does not fit into 32 bits',
+    );
+    const unknown = mapObject((btf) => [{ name: 'type', type: uint(btf, 99) }]);
+    expect(sentence(unknown)).toMatch(/section 1 \(\.maps\): map huge at offset 0: map type 99 is unknown/);
+    const attribute = mapObject((btf) => [{ name: 'colour', type: uint(btf, 1) }]);
+    expect(sentence(attribute)).toMatch(/map huge at offset 0: attribute colour is unknown/);
+  });
+
+  test('BTF that goes round in a circle', () => {
+    const cyclic = mapObject((btf) => {
+      const next = btf.nextId;
+      btf.add({ kind: 'typedef', name: 'a', type: (next + 1) as BtfTypeId });
+      btf.add({ kind: 'typedef', name: 'b', type: next });
+      return [{ name: 'type', type: next }];
+    });
+    expect(sentence(cyclic)).toMatch(/^bad\.o: section 2 \(\.BTF\).*offset \d+/);
+  });
+
+  /** An object with one program and a relocation in it. */
+  const relocObject = (insns: number[], offset: number, value = 0) =>
+    writeElf({
+      sections: [
+        { name: 'xdp', data: Uint8Array.from(insns), flags: 6, relocs: [{ offset, type: 1, symbol: 1 }] },
+        { name: '.data', data: new Uint8Array(8), flags: 3 },
+      ],
+      symbols: [
+        { name: 'p', section: 0, size: insns.length, type: SYMBOL_TYPE.func },
+        { name: 'd', section: 1, value, size: 4, type: SYMBOL_TYPE.object },
+      ],
+    });
+  const exit = [0x95, 0, 0, 0, 0, 0, 0, 0];
+  const wide = [0x18, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
+  test('wild relocations', () => {
+    expect(sentence(relocObject([...wide, ...exit], 0))).toBe('');
+    expect(sentence(relocObject([...wide, ...exit], 3))).toMatch(
+      /section 1 \(xdp\): relocation R_BPF_64_64 against d at offset 3: it does not fall on an instruction/,
+    );
+    expect(sentence(relocObject(exit, 0))).toMatch(/at offset 0: the instruction \(opcode 0x95\) is neither/);
+    expect(sentence(relocObject([...exit, ...wide.slice(0, 8)], 8))).toMatch(
+      /at offset 8: .* no second half in p/,
+    );
+    expect(sentence(relocObject([...wide, ...exit], 0, 9))).toMatch(/byte 9 is not in section 2 \(8 bytes\)/);
+  });
+
+  test('code that is no whole number of instructions', () => {
+    expect(sentence(relocObject([...wide, ...exit, 0], 0))).toMatch(
+      /section 1 \(xdp\): 25 bytes of code at offset 64 are not a multiple of 8/,
+    );
+  });
 
   test('cut at every 64th byte: a sentence that names the file', () => {
     for (let length = 0; length < good.length; length += 64) {
