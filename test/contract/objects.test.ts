@@ -159,6 +159,15 @@ for (const subject of SUBJECTS) {
         );
       });
 
+      test('runs are counted while statistics are enabled', () => {
+        withProg({}, (prog) => {
+          const stats = bpf.enable_stats({ type: 0 });
+          expect(bpf.prog_test_run({ prog_fd: prog, data_in: new Uint8Array(64), repeat: 5 }).retval).toBe(0);
+          expect(info(prog, 'prog').run_cnt).toBe(5n);
+          kernel.closeFd(stats);
+        });
+      });
+
       test('maps are bound to programs', () => {
         withMap(kernel, ARRAY, (map) => {
           withProg({}, (prog) => {

@@ -21,7 +21,14 @@ export function createBpf(state: KernelState): Bpf {
     prog_load: (attr) => progLoad(state, attr),
     prog_test_run(attr) {
       const call: Call = { command: 'prog_test_run', doing: `running program fd ${attr.prog_fd}` };
-      return state.testRun(openFile(state, call, 'prog', attr.prog_fd).object, attr);
+      const program = openFile(state, call, 'prog', attr.prog_fd).object;
+      const result = state.testRun(program, attr);
+      if (state.statsUsers > 0) {
+        const runs = Math.max(attr.repeat ?? 0, 1);
+        program.stats.runs += BigInt(runs);
+        program.stats.nanoseconds += BigInt(result.duration * runs);
+      }
+      return result;
     },
     obj_get_info_by_fd: (attr) => objGetInfoByFd(state, attr.bpf_fd),
     ...objectCommands(state),
