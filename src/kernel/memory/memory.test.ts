@@ -51,6 +51,21 @@ describe('Memory', () => {
     expect(memory.readU64(first)).toBe(0x1122334455667788n);
   });
 
+  it('takes back what a failed transaction allocated, and only that', () => {
+    const memory = new Memory();
+    const kept = memory.transaction(() => memory.allocate(100, scratch));
+    const before = memory.use;
+    const failing = () =>
+      memory.transaction(() => {
+        memory.allocate(10, scratch);
+        memory.transaction(() => memory.allocate(9000, scratch));
+        throw new Error('no');
+      });
+    expect(failing).toThrow('no');
+    expect(memory.use).toEqual(before);
+    expect(memory.region(kept)).toBeDefined();
+  });
+
   it('refuses to free what is no block', () => {
     const memory = new Memory();
     const block = memory.allocate(64, scratch);

@@ -41,7 +41,7 @@ interface Block {
   readonly base: number;
   readonly pages: number;
   readonly size: number;
-  mapping: Mapping;
+  readonly mapping: Mapping;
 }
 
 interface Slab {
@@ -214,14 +214,6 @@ export class Memory {
       throw new Bug(`freeing 0x${addr.toString(16)}, which is no block`);
     }
     this.#blocks -= 1;
-  }
-
-  /** Replaces what a block is for: a frozen map's values become read-only. */
-  remap(addr: Addr, mapping: Mapping): void {
-    const span = this.#spans[addr >>> PAGE_SHIFT];
-    if (span?.kind === 'block') span.mapping = mapping;
-    else if (span?.kind === 'slab') span.mappings[(addr - span.base) / span.slot] = mapping;
-    else throw new Bug(`remapping 0x${addr.toString(16)}, which is no block`);
   }
 
   /** What is mapped at an address, with the bounds that hold there. Holds until the block is freed. */

@@ -33,12 +33,4 @@ export class IdTable<O extends KernelObject> {
     }
     return best;
   }
-
-  get size(): number {
-    return this.#objects.size;
-  }
-
-  [Symbol.iterator](): Iterator<O> {
-    return this.#objects.values();
-  }
 }

@@ -19,10 +19,6 @@ export abstract class KernelObject<K extends ObjectKind = ObjectKind> {
     this.kind = kind;
   }
 
-  get refs(): number {
-    return this.#refs;
-  }
-
   hold(): this {
     this.#refs += 1;
     return this;
