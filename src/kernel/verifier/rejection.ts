@@ -47,6 +47,7 @@ export const REJECT_CODES = {
   'division-by-zero': { category: 'structure', errno: 'EINVAL' },
   'bad-shift': { category: 'structure', errno: 'EINVAL' },
   'frame-pointer-write': { category: 'register', errno: 'EACCES' },
+  'misaligned-access': { category: 'memory', errno: 'EACCES' },
   'stack-bounds': { category: 'memory', errno: 'EACCES' },
   'unknown-func': { category: 'call', errno: 'EINVAL' },
   'helper-not-allowed': { category: 'call', errno: 'EINVAL' },

@@ -176,6 +176,16 @@ const REFUSED: Record<string, readonly [Raw[], errno: string, problem: string]> 
     'EINVAL',
     'BPF_LD_[ABS|IND] uses reserved fields',
   ],
+  'misaligned store': [
+    [[0x7a, 10, 0, -12], R0, EXIT],
+    'EACCES',
+    'misaligned stack access off 0+0+-12 size 8',
+  ],
+  'address of a function without BTF': [
+    [[0x18, 2, 4, 0, 3], NEXT, R0, EXIT, R0, EXIT],
+    'EINVAL',
+    'missing btf func_info',
+  ],
   'store below the stack': [
     [[0x7a, 10, 0, -520], R0, EXIT],
     'EACCES',
@@ -214,6 +224,7 @@ const ACCEPTED: Record<string, Raw[]> = {
   'legacy load': [[0xbf, 6, 1], [0x20], EXIT].map((raw) => raw as Raw),
   'eight frames': chain(7),
   'exactly 512 bytes of stack': stack(256, 1),
+  'an impossible call behind a constant': [R0, [0x15, 0, 0, 1], [0x85, 0, 0, 0, 195896080], EXIT],
   'bounded loop': [R0, [0x07, 0, 0, 0, 1], [0xa5, 0, 0, -2, 9], EXIT],
   '64 maps': [
     ...Array.from({ length: 64 }, (_, i): Raw[] => [[0x18, 1, 1, 0, 100 + i], NEXT]).flat(),
@@ -251,6 +262,47 @@ describe('verify', () => {
       problem: 'back-edge from insn 2 to 1',
     });
     expect(load(chain(1), {}, unprivileged)).toMatchObject({ errno: 'EPERM', code: 'not-permitted' });
+  });
+
+  it('follows constants in read-only data', () => {
+    const rodata = (byte: number, flags = 1 << 7): Partial<VerifyEnvironment> => ({
+      map: () => ({
+        ...map('array', 8, 1, 1),
+        flags,
+        frozen: true,
+        contents: (_, size) => new Uint8Array(size).fill(byte),
+      }),
+    });
+    const guarded: Raw[] = [
+      [0x18, 1, 2, 0, 3],
+      NEXT,
+      [0x71, 1, 1, 3],
+      R0,
+      [0x15, 1, 0, 1],
+      [0x85, 0, 0, 0, 195896080],
+      EXIT,
+    ];
+    expect(isRejection(load(guarded, {}, rodata(0)))).toBe(false);
+    expect(load(guarded, {}, rodata(1))).toMatchObject({ code: 'unknown-func', insn: 5 });
+    expect(load(guarded, {}, rodata(0, 0))).toMatchObject({ code: 'unknown-func' });
+  });
+
+  it('allows helpers by type, licence and capability', () => {
+    const call = (id: number): Raw[] => [R0, [0xb7, 1], [0xb7, 2], [0x85, 0, 0, 0, id], EXIT];
+    expect(load(call(44))).toMatchObject({
+      code: 'helper-not-allowed',
+      problem: 'program of this type cannot use helper bpf_xdp_adjust_head#44',
+    });
+    expect(load(call(6), { license: 'Proprietary' })).toMatchObject({
+      code: 'gpl-only',
+      problem: 'cannot call GPL-restricted function from non-GPL compatible program',
+    });
+    expect(load(call(6), {}, { capabilities: NO_CAPABILITIES })).toMatchObject({
+      code: 'helper-not-allowed',
+    });
+    expect(load([[0xbf, 6, 1], [0x20], EXIT], { type: 'xdp' })).toMatchObject({
+      problem: 'BPF_LD_[ABS|IND] instructions not allowed for this program type',
+    });
   });
 
   it('says by name that it lacks a helper', () => {

@@ -3,10 +3,12 @@
  * constant operands, calls of helpers, and accesses to the stack at constant offsets.
  */
 import type { Insn, Reg } from '../../../isa/index.ts';
+import { FORMS } from '../../../isa/opcodes.ts';
 import { PROGRAMS, type ProgramFacts } from '../../programs/index.ts';
 import type { Refusal, Verdict } from '../rejection.ts';
 import { checkHelperCall } from './calls.ts';
 import { successors } from './cfg.ts';
+import { reachableWithConstants } from './constants.ts';
 import type { Draft } from './draft.ts';
 import { noteStackAccess } from './stack.ts';
 
@@ -14,9 +16,10 @@ const FP = 10;
 
 export function checkInstructions(draft: Draft): Verdict {
   const seen = new Uint8Array(draft.count);
+  const live = reachableWithConstants(draft);
   const pending = [0];
   for (let idx = pending.pop(); idx !== undefined; idx = pending.pop()) {
-    for (let at: number | undefined = idx; at !== undefined && seen[at] === 0; ) {
+    for (let at: number | undefined = idx; at !== undefined && seen[at] === 0 && live[at] === 1; ) {
       seen[at] = 1;
       draft.processed++;
       const refusal = checkInstruction(draft, at);
@@ -33,6 +36,11 @@ export function checkInstructions(draft: Draft): Verdict {
 }
 
 function checkInstruction(draft: Draft, idx: number): Verdict {
+  const form = FORMS[draft.slots[idx]!.code]?.form;
+  if (form === 'ld_abs' || form === 'ld_ind') {
+    const refusal = checkLegacyLoad(draft, idx);
+    if (refusal) return refusal;
+  }
   const problem = draft.problems.get(idx);
   if (problem) {
     return {
@@ -66,9 +74,6 @@ function checkInstruction(draft: Draft, idx: number): Verdict {
       return insn.dst === FP
         ? noteStackAccess(draft, idx, insn.off, insn.size, insn.kind !== 'atomic')
         : undefined;
-    case 'ld_abs':
-    case 'ld_ind':
-      return checkLegacyLoad(draft, idx);
     case 'call':
       return insn.target.kind === 'helper'
         ? checkHelperCall(draft, idx, insn.target.id)
@@ -83,6 +88,8 @@ function checkInstruction(draft: Draft, idx: number): Verdict {
     case 'jmp':
     case 'may_goto':
     case 'exit':
+    case 'ld_abs':
+    case 'ld_ind':
       return undefined;
     case 'ldimm64':
       return insn.imm.kind === 'func' ? checkFunctionAddress(draft, idx) : undefined;

@@ -20,6 +20,14 @@ export function noteStackAccess(
   size: number,
   write: boolean,
 ): Verdict {
+  if (off % size !== 0) {
+    return {
+      code: 'misaligned-access',
+      insn: idx,
+      problem: `misaligned stack access off 0+0+${off} size ${size}`,
+      reason: `an access of ${size} bytes to the stack must be at a multiple of ${size}`,
+    };
+  }
   if (off < -LIMITS.MAX_BPF_STACK || off + size > 0) {
     return {
       code: 'stack-bounds',

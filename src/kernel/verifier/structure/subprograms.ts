@@ -2,13 +2,15 @@
  * Finds the subprograms from the calls and function addresses in the program, and checks that each stands by itself:
  * no jump leaves it and nothing falls off its end.
  */
-import { CLASS, CLASS_MASK, FORMS } from '../../../isa/opcodes.ts';
+import { CALL_CODE, CLASS, CLASS_MASK, EXIT_CODE, FORMS } from '../../../isa/opcodes.ts';
 import { helperId } from '../../../sys/helper-ids.ts';
 import { LIMITS } from '../../../sys/limits.ts';
 import type { Refusal, Verdict } from '../rejection.ts';
 import type { Draft, DraftSubprogram } from './draft.ts';
 
 const TAIL_CALL = helperId('tail_call');
+/** The bits of a jump's opcode that say what it does. */
+const OPERATION_MASK = 0xf0;
 const PSEUDO_CALL = 1;
 const PSEUDO_KFUNC_CALL = 2;
 const PSEUDO_FUNC = 4;
@@ -88,8 +90,10 @@ function checkSubprogram({ slots }: Draft, sub: DraftSubprogram): Refusal | unde
     if (form === 'call' && src === 0 && imm === TAIL_CALL) sub.hasTailCall = true;
     if (form === 'ld_abs' || form === 'ld_ind') sub.hasLdAbs = true;
     const cls = code & CLASS_MASK;
+    const operation = code & OPERATION_MASK;
+    // By the operation alone: what is no instruction at all is found later.
     const jumps =
-      (cls === CLASS.jmp || cls === CLASS.jmp32) && form !== 'exit' && form !== 'call' && form !== 'callx';
+      (cls === CLASS.jmp || cls === CLASS.jmp32) && operation !== EXIT_CODE && operation !== CALL_CODE;
     if (jumps) {
       const target = idx + 1 + (form === 'ja' && cls === CLASS.jmp32 ? imm : off);
       if (target < sub.start || target >= sub.end) {
