@@ -261,7 +261,8 @@ function externRef(entry: SymbolReloc, targets: Targets): ExternSpec {
   if (found) return found;
   throw new InputError(
     'loader-extern',
-    `${entry.what}: the object neither defines ${entry.symbol.name} nor declares it __kconfig or __ksym`,
+    `${entry.what}: the object neither defines ${entry.symbol.name} nor declares it __kconfig or __ksym; ` +
+      `if another object has it, link them first (bpftool gen object)`,
   );
 }
 

@@ -19,6 +19,8 @@ interface ModuleBtf {
 
 /** Parsed once for each kernel: it is megabytes. */
 const vmlinux = new WeakMap<Kernel, Btf | undefined>();
+/** Ids of BTF that is no module's, and lives as long as the kernel: not worth being read again. */
+const vmlinuxId = new WeakMap<Kernel, BtfId>();
 
 /** The kernel's BTF, parsed, or `undefined` when it has none. */
 export function vmlinuxBtf(kernel: Kernel): Btf | undefined {
@@ -61,9 +63,11 @@ export class KernelTypes {
       id !== undefined;
       id = bpf.btf_get_next_id({ start_id: id })
     ) {
+      if (id === vmlinuxId.get(this.#kernel)) continue;
       const fd = openBtf(this.#kernel, id);
       if (fd === undefined) continue;
       const info = bpf.obj_get_info_by_fd({ bpf_fd: fd });
+      if (info.kind === 'btf' && info.kernel_btf && info.name === 'vmlinux') vmlinuxId.set(this.#kernel, id);
       if (info.kind === 'btf' && info.kernel_btf && info.name !== 'vmlinux' && info.name !== '') {
         modules.push({
           name: info.name,

@@ -48,7 +48,8 @@ function dataSection(object: ObjectFile, btf: Btf, datasec: BtfDatasec): BtfData
       throw new InputError(
         'loader-btf-variable',
         `${btf.name}: DATASEC ${datasec.name} has a variable ${name}, ` +
-          `but ${object.where(section)} at offset ${section.offset} has no such symbol`,
+          `but ${object.where(section)} at offset ${section.offset} has no such symbol; ` +
+          `if another object has it, link them first (bpftool gen object)`,
       );
     }
     return { ...info, offset };
