@@ -1,5 +1,6 @@
 import { SYSCTL_CONTEXT } from './contexts/cgroup.ts';
 import type { ProgramFacts } from './fact.ts';
+import { RETVAL } from './helper-sets.ts';
 
 /** Sees a cgroup's processes read and write sysctls; 1 allows it. */
 export const CGROUP_SYSCTL: ProgramFacts = {
@@ -17,4 +18,5 @@ export const CGROUP_SYSCTL: ProgramFacts = {
     'sysctl_set_new_value',
     'ktime_get_coarse_ns',
   ],
+  helpersByAttachType: [{ attach: ['cgroup_sysctl'], helpers: RETVAL }],
 };
