@@ -56,6 +56,7 @@ export function mapCreate(state: KernelState, attr: MapCreateAttr): Fd {
   checkName(call, name);
   const types = valueTypes(state, call, attr);
   const spinLock = types && spinLockOffset(types.btf, types.value);
+  if (spinLock !== undefined) checkSpinLock(call, shape);
   const full: MapShape = spinLock === undefined ? shape : { ...shape, spinLock };
   const map = state.memory.transaction(() => kind.create(state, full, inner));
   if (types) map.types = { btf: types.btf.hold(), key: types.key, value: types.value };
@@ -121,7 +122,7 @@ function valueTypes(state: KernelState, call: Call, attr: MapCreateAttr): Types 
     throw fail(call, 'EINVAL', `the ${what}'s BTF type ${id} ${found}, but ${what}_size is ${size}`);
   };
   if (key !== 0) check(key, attr.key_size, 'key');
-  else if (attr.map_type !== 'array') {
+  else if (!KEYLESS.has(attr.map_type)) {
     throw fail(
       call,
       'EINVAL',
@@ -129,7 +130,48 @@ function valueTypes(state: KernelState, call: Call, attr: MapCreateAttr): Types 
     );
   }
   check(value, attr.value_size, 'value');
+  checkKinds(call, attr, object, key, value);
   return { btf: object, key, value };
+}
+
+/** Types whose own rules decide what a missing key type means. */
+const KEYLESS: ReadonlySet<MapType> = new Set<MapType>([
+  'array',
+  'percpu_array',
+  'perf_event_array',
+  'array_of_maps',
+  'hash_of_maps',
+]);
+
+/** What map types demand of their keys' and values' types, beside the size. */
+function checkKinds(call: Call, attr: MapCreateAttr, { btf }: BtfObject, key: number, value: number): void {
+  const kind = (id: number) => resolveType(btf, id as BtfTypeId).kind;
+  switch (attr.map_type) {
+    case 'array':
+    case 'percpu_array': {
+      const globals = key === 0 && attr.map_type === 'array' && attr.max_entries === 1;
+      if (globals ? kind(value) === 'datasec' : key !== 0 && kind(key) === 'int') return;
+      const rule = 'an array has int keys; one without a key type is a section of variables, in one element';
+      throw fail(call, 'EINVAL', rule);
+    }
+    case 'lpm_trie':
+      if (kind(key) === 'struct') return;
+      throw fail(call, 'EINVAL', "an lpm_trie's key is a struct: the prefix length and the data");
+    case 'perf_event_array':
+    case 'array_of_maps':
+    case 'hash_of_maps':
+      throw fail(call, 'ENOTSUPP', `a ${attr.map_type} map has no BTF types`);
+    default:
+  }
+}
+
+function checkSpinLock(call: Call, { type, flags }: MapShape): void {
+  if (flags & (F.BPF_F_RDONLY_PROG | F.BPF_F_WRONLY_PROG)) {
+    throw fail(call, 'EACCES', 'programs must be able to read and write a value with a spin lock');
+  }
+  if (type !== 'hash' && type !== 'array') {
+    throw fail(call, 'EOPNOTSUPP', `the values of a ${type} map can't have a spin lock`);
+  }
 }
 
 /** Byte offset of a `struct bpf_spin_lock` member of a value. */
