@@ -68,6 +68,8 @@ export class Interpreter implements ArgumentScope {
   readonly acquired = new Map<number, BpfMap>();
   readonly budget: number;
   readonly #helpers: ReadonlyMap<number, CallableHelper>;
+  /** The stacks' block: a frame's size at either end is out of bounds, so that an overrun shows. */
+  readonly #block: Addr;
   /** Lowest address of the stacks of all frames; frame 0 has the highest. */
   readonly #stack: Addr;
   #program: Executable | undefined;
@@ -85,16 +87,17 @@ export class Interpreter implements ArgumentScope {
     this.machine = kernel.machine;
     this.budget = options.budget ?? Number.POSITIVE_INFINITY;
     this.#helpers = options.helpers ?? new Map();
-    this.#stack = this.machine.memory.allocate(FRAMES * STACK_SIZE, {
+    this.#block = this.machine.memory.allocate((FRAMES + 2) * STACK_SIZE, {
       kind: 'stack',
       owner: 'BPF stack',
-      access: 'rw',
+      access: 'none',
     });
+    this.#stack = (this.#block + STACK_SIZE) as Addr;
   }
 
   /** Gives the stack's memory back. */
   close(): void {
-    this.machine.memory.free(this.#stack);
+    this.machine.memory.free(this.#block);
   }
 
   /** The program of the current frame. */
