@@ -13,6 +13,20 @@ const MAX_DEPTH = 32;
 interface Pair {
   readonly local: Btf;
   readonly target: Btf;
+  /** Answers about types with parts, which may contain each other many times over. */
+  readonly known: Map<string, boolean>;
+}
+
+function pairOf(local: Btf, target: Btf): Pair {
+  return { local, target, known: new Map() };
+}
+
+function remember(pair: Pair, key: string, answer: () => boolean): boolean {
+  const known = pair.known.get(key);
+  if (known !== undefined) return known;
+  const result = answer();
+  pair.known.set(key, result);
+  return result;
 }
 
 type AnyEnum = BtfEnum | BtfEnum64;
@@ -36,7 +50,7 @@ function nameOf(type: BtfType): string {
 
 /** Finds in the target, starting at `root`, what the local access names. `undefined` is no match. */
 export function matchSpec(local: CoreSpec, target: Btf, root: BtfTypeId): CoreSpec | undefined {
-  const pair = { local: local.btf, target };
+  const pair = pairOf(local.btf, target);
   const spec = { btf: target, kind: local.kind, root };
   switch (CORE_RELO_SUBJECT[local.kind]) {
     case 'type': {
@@ -66,7 +80,7 @@ function matchEnumerator(local: CoreSpec, target: Btf, root: BtfTypeId): CoreSpe
 }
 
 function matchField(local: CoreSpec, target: Btf, root: BtfTypeId): CoreSpec | undefined {
-  const pair = { local: local.btf, target };
+  const pair = pairOf(local.btf, target);
   const steps: CoreStep[] = [];
   const raw: number[] = [];
   let bitOffset = 0;
@@ -191,8 +205,13 @@ function typesCompatible(pair: Pair, localId: BtfTypeId, targetId: BtfTypeId, de
       return (
         target.kind === 'func_proto' &&
         local.params.length === target.params.length &&
-        local.params.every((p, i) => typesCompatible(pair, p.type, target.params[i]!.type, depth - 1)) &&
-        typesCompatible(pair, local.returns, target.returns, depth - 1)
+        remember(
+          pair,
+          `${localId} ${targetId}`,
+          () =>
+            local.params.every((p, i) => typesCompatible(pair, p.type, target.params[i]!.type, depth - 1)) &&
+            typesCompatible(pair, local.returns, target.returns, depth - 1),
+        )
       );
     default:
       return false;
@@ -227,7 +246,11 @@ function typesMatch(
     case 'struct':
     case 'union':
       if (behindPointer) return target.kind === 'fwd' ? target.of === local.kind : target.kind === local.kind;
-      return target.kind === local.kind && compositesMatch(pair, local, target as BtfComposite, depth);
+      return (
+        isComposite(target) &&
+        target.kind === local.kind &&
+        remember(pair, `${localId} ${targetId}`, () => compositesMatch(pair, local, target, depth))
+      );
     case 'int':
       return (
         target.kind === 'int' &&
@@ -246,10 +269,14 @@ function typesMatch(
       return (
         target.kind === 'func_proto' &&
         local.params.length === target.params.length &&
-        local.params.every((p, i) =>
-          typesMatch(pair, p.type, target.params[i]!.type, behindPointer, depth - 1),
-        ) &&
-        typesMatch(pair, local.returns, target.returns, behindPointer, depth - 1)
+        remember(
+          pair,
+          `${localId} ${targetId} ${behindPointer}`,
+          () =>
+            local.params.every((p, i) =>
+              typesMatch(pair, p.type, target.params[i]!.type, behindPointer, depth - 1),
+            ) && typesMatch(pair, local.returns, target.returns, behindPointer, depth - 1),
+        )
       );
     default:
       return false;

@@ -45,10 +45,13 @@ const MAX_NESTING = 64;
 export class CDeclarator {
   readonly #btf: Btf;
   readonly #names: CNames;
+  /** Anonymous structs that contain each other twice at each level would make a text without end. */
+  #budget: number;
 
   constructor(btf: Btf, names: CNames) {
     this.#btf = btf;
     this.#names = names;
+    this.#budget = 1_000_000 + 20 * btf.endId;
   }
 
   /** `struct foo`. */
@@ -83,12 +86,7 @@ export class CDeclarator {
 
   structDefinition(id: BtfTypeId, type: BtfComposite, level: number): string {
     const btf = this.#btf;
-    if (level > MAX_NESTING) {
-      throw new InputError(
-        'btf-nesting',
-        `${btf.name}: ${btf.describe(id)} can't be written as C: it is nested more than ${MAX_NESTING} deep`,
-      );
-    }
+    if (level > MAX_NESTING) this.#fail(id, `it is nested more than ${MAX_NESTING} deep`);
     const struct = type.kind === 'struct';
     const packed = struct && isPacked(btf, type);
     const align = alignOf(btf, id);
@@ -119,6 +117,7 @@ export class CDeclarator {
   declaration(id: BtfTypeId, name: string, level: number): string {
     // From the outermost type (a pointer, say) to the one that is named: C writes them in the reverse order.
     const chain: BtfTypeId[] = [];
+    if (this.#budget-- <= 0) this.#fail(id, 'the text has too many members');
     for (let at = id; ; ) {
       chain.push(at);
       const type = this.#btf.type(at);
@@ -135,6 +134,13 @@ export class CDeclarator {
       } else break;
     }
     return this.#spell(chain, name, level);
+  }
+
+  #fail(id: BtfTypeId, problem: string): never {
+    throw new InputError(
+      'btf-nesting',
+      `${this.#btf.name}: ${this.#btf.describe(id)} can't be written as C: ${problem}`,
+    );
   }
 
   /** Consumes the chain from its inner end. */
@@ -269,6 +275,12 @@ function padding(btf: Btf, from: number, to: number, align: number, bitfields: b
     else if ((boundary === to && !natural) || swallowed) lines.push(`${unit.name}: 0`);
     at = boundary;
   }
+  if (to - at > MAX_PADDING * unit.bits) {
+    throw new InputError(
+      'btf-size',
+      `${btf.name}: a struct with ${Math.floor((to - at) / 8)} bytes that no member takes is not written as C`,
+    );
+  }
   for (; to - at >= unit.bits; at += unit.bits) lines.push(`${unit.name}: ${unit.bits}`);
   if (at < to) {
     const rest = units.findLast(({ bits }) => bits >= to - at) ?? units[0];
@@ -276,6 +288,9 @@ function padding(btf: Btf, from: number, to: number, align: number, bitfields: b
   }
   return lines;
 }
+
+/** Padding is a line for each 8 bytes. */
+const MAX_PADDING = 65_536;
 
 function roundUp(value: number, unit: number): number {
   return Math.ceil(value / unit) * unit;

@@ -1,19 +1,28 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { InputError } from '../base/error.ts';
 import {
   BtfBuilder,
   type BtfDeclaredType,
   BtfStringBuilder,
   type BtfTypeId,
   declareC,
+  decodeValue,
   dumpC,
   dumpRaw,
+  encodeBtf,
   encodeBtfExt,
+  encodeValue,
+  formatValue,
+  formatValueLine,
   parseBtf,
   parseBtfExt,
   prototypeC,
   rawType,
+  trySizeOf,
+  validateBtf,
 } from './index.ts';
 
 const FOLDER = join(import.meta.dirname, '../../test/btf');
@@ -94,6 +103,51 @@ describe('dumps', () => {
     expect(JSON.stringify(rawType(shapes, shapes.find('e8', 'enum')!))).toMatch(
       /^\{"id":\d+,"kind":"ENUM","name":"e8","encoding":"\w+","size":1,"vlen":2,"values":\[\{"name":"A1","val":0\}/,
     );
+  });
+});
+
+describe('changed bytes', () => {
+  it('make an error or a result, whatever is done with them', () => {
+    const bytes = read('shapes.btf');
+    let parsed = 0;
+    fc.assert(
+      fc.property(
+        fc.array(
+          fc.tuple(fc.nat({ max: 600 }), fc.oneof(fc.nat({ max: 110 }), fc.nat({ max: 0xffffffff }))),
+          {
+            minLength: 1,
+            maxLength: 4,
+          },
+        ),
+        (changes) => {
+          const changed = bytes.slice();
+          const view = new DataView(changed.buffer);
+          for (const [word, value] of changes) view.setUint32(24 + word * 4, value, true);
+          const attempt = (step: () => unknown) => {
+            try {
+              step();
+            } catch (error) {
+              if (!(error instanceof InputError)) throw error;
+            }
+          };
+          attempt(() => {
+            const btf = parseBtf(changed, 'changed');
+            parsed++;
+            for (const step of [validateBtf, dumpC, dumpRaw, encodeBtf]) attempt(() => step(btf));
+            for (const type of btf.ids()) {
+              const size = trySizeOf(btf, type) ?? Number.POSITIVE_INFINITY;
+              if (size > 1000) continue;
+              const value = new Uint8Array(size).fill(0x41);
+              attempt(() => encodeValue(btf, type, decodeValue(btf, type, value)));
+              attempt(() => formatValue(btf, type, value, { indent: 0 }));
+              attempt(() => formatValueLine(btf, type, value));
+            }
+          });
+        },
+      ),
+      { numRuns: 300 },
+    );
+    expect(parsed).toBeGreaterThan(10);
   });
 });
 

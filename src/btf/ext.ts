@@ -80,9 +80,9 @@ export interface BtfExt {
 }
 
 /** Sizes of the records as they are known; a file may have longer ones, whose rest is not read. */
-export const FUNC_INFO_SIZE = 8;
-export const LINE_INFO_SIZE = 16;
-export const CORE_RELO_SIZE = 16;
+const FUNC_INFO_SIZE = 8;
+const LINE_INFO_SIZE = 16;
+const CORE_RELO_SIZE = 16;
 
 /** Length of a header without and with CO-RE relocations. */
 const HEADER_SIZE = 24;

@@ -11,6 +11,7 @@ import type { BtfArray, BtfComposite, BtfInt, BtfTypeId } from './type.ts';
 import {
   arrayText,
   type BitPlace,
+  checkPlace,
   decodeValue,
   enumValue,
   intPlace,
@@ -138,7 +139,7 @@ function hex(value: bigint, style: Source['style']): JsonTree {
   return raw(style === 'json' ? `"${text}"` : text);
 }
 
-/** A number on one line, where bpftool would print it in hexadecimal. */
+/** A number where bpftool would print it in hexadecimal or, with GCC's signed CHAR, not at all. */
 function decimal(type: BtfInt, place: BitPlace, value: bigint): JsonTree {
   return raw(String(type.encoding & INT_SIGNED ? signExtend(value, place.width) : value));
 }
@@ -162,7 +163,7 @@ function intTree({ btf, bytes, style }: Source, type: BtfInt, bitOffset: number)
     case INT_BOOL:
       return raw(String(value !== 0n));
     default:
-      return hex(value, style);
+      return decimal(type, place, value);
   }
 }
 
@@ -194,6 +195,7 @@ function arrayTree(source: Source, type: BtfArray, bitOffset: number): JsonTree 
   if (text !== undefined) return raw(JSON.stringify(text));
   const size = trySizeOf(source.btf, type.type) ?? 0;
   const length = size === 0 ? 0 : type.length;
+  checkPlace(source.btf, { offset: bitOffset, width: length * size * 8 }, source.bytes);
   return {
     kind: 'array',
     items: Array.from({ length }, (_, i) => treeAt(source, type.type, bitOffset + i * size * 8)),

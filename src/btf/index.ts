@@ -1,6 +1,15 @@
 /**
  * BTF: the types of BPF objects and of kernels. Reading, writing, looking up, printing, and relocating (CO-RE).
- * Pure: bytes in, data out.
+ * Pure: bytes in, data out; runs in a browser.
+ *
+ * ```ts
+ * const vmlinux = parseBtf(bytes, '/sys/kernel/btf/vmlinux');
+ * const task = vmlinux.find('task_struct', 'struct')!;
+ * fieldAt(vmlinux, task, 'se.avg.load_avg');            // { type, bitOffset, bitSize }
+ * dumpC(vmlinux, { ids: [task] });                      // a header that compiles
+ * decodeValue(btf, btf.find('event', 'struct')!, value); // { pid: 12, comm: 'curl' }
+ * new CoreRelocator(btf, vmlinux).relocate(record);      // { ok: true, value: 1264n, poison: false, … }
+ * ```
  */
 export { Btf, parseBtf } from './btf.ts';
 export {
@@ -20,7 +29,16 @@ export {
 } from './core-spec.ts';
 export { declareC, prototypeC } from './declare-c.ts';
 export { type DumpCOptions, dumpC } from './dump-c.ts';
-export { dumpRaw, type RawType, rawText, rawType } from './dump-raw.ts';
+export {
+  dumpRaw,
+  type RawMember,
+  type RawParam,
+  type RawType,
+  type RawValue,
+  type RawVar,
+  rawText,
+  rawType,
+} from './dump-raw.ts';
 export { BtfBuilder, type BtfBuilderOptions, encodeBtf } from './encode.ts';
 export {
   type BtfExt,

@@ -72,7 +72,8 @@ export function intPlace(type: BtfInt, bitOffset: number, bitSize: number): BitP
     : { offset: bitOffset + type.bitOffset, width: Math.min(type.bits, type.size * 8) };
 }
 
-function checkPlace(btf: Btf, { offset, width }: BitPlace, bytes: Uint8Array): void {
+/** Fails unless a part lies inside its value: sizes and members of BTF that no compiler made can disagree. */
+export function checkPlace(btf: Btf, { offset, width }: BitPlace, bytes: Uint8Array): void {
   if (offset + width > bytes.length * 8) {
     throw new InputError(
       'btf-value',
@@ -113,6 +114,7 @@ function decodeAt(btf: Btf, id: BtfTypeId, bytes: Uint8Array, bitOffset: number,
       if (text !== undefined) return text;
       const size = trySizeOf(btf, type.type) ?? 0;
       if (size === 0) return [];
+      checkPlace(btf, { offset: bitOffset, width: type.length * size * 8 }, bytes);
       return Array.from({ length: type.length }, (_, i) =>
         decodeAt(btf, type.type, bytes, bitOffset + i * size * 8, 0),
       );
@@ -204,6 +206,9 @@ export function arrayText(
   }
 }
 
+/** Bytes of the largest value that is made in memory; Linux's own bound on a map's value is lower. */
+const MAX_VALUE = 256 * 1024 * 1024;
+
 /**
  * Writes a value of a type. Members that are not given are zero.
  * @param into bytes to change instead of new ones; then members that are not given stay as they are
@@ -211,7 +216,14 @@ export function arrayText(
  */
 export function encodeValue(btf: Btf, id: BtfTypeId, value: BtfValueInput, into?: Uint8Array): Uint8Array {
   if (into) needBytes(btf, id, into);
-  const bytes = into ?? new Uint8Array(sizeOf(btf, id));
+  const size = sizeOf(btf, id);
+  if (size > MAX_VALUE) {
+    throw new InputError(
+      'btf-value',
+      `${btf.name}: a value of ${btf.describe(id)} takes ${size} bytes, too many to hold`,
+    );
+  }
+  const bytes = into ?? new Uint8Array(size);
   encodeAt({ btf, bytes, path: '' }, id, value, 0, 0);
   return bytes;
 }
