@@ -1,6 +1,6 @@
 /** The embedded kernel. */
 export { createKernel, EmbeddedKernel, type KernelOptions } from './kernel.ts';
-export { Memory, type MemoryUse } from './memory/index.ts';
+export type { Memory, MemoryUse } from './memory/index.ts';
 export { type Clock, SimulatedClock } from './objects/machine.ts';
 export type { PerfRecord } from './objects/perf-event.ts';
 export { ALL_CAPABILITIES, type Capabilities, NO_CAPABILITIES } from './verifier/index.ts';

@@ -6,7 +6,7 @@
 import { MAP_CREATE_FLAGS as C, type Fd, type Kernel, type MapCreateAttr } from '../../src/sys/index.ts';
 
 /** Numbers below a limit, from a seed (mulberry32). */
-export class Dice {
+class Dice {
   #state: number;
   constructor(seed: number) {
     this.#state = seed >>> 0;

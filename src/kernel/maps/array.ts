@@ -53,7 +53,7 @@ export const checkPercpuArray: Check = (shape, context) =>
   );
 
 /** A map whose key is an index below `max_entries`. */
-export abstract class IndexedMap extends BpfMap {
+abstract class IndexedMap extends BpfMap {
   protected indexIn(key: Addr): number {
     return this.machine.memory.readU32(key);
   }

@@ -9,7 +9,7 @@ export interface Refusal {
   readonly reason: string;
 }
 
-export interface CheckContext {
+interface CheckContext {
   readonly cpus: number;
   /** The caller has CAP_SYS_ADMIN. */
   readonly admin: boolean;
@@ -22,7 +22,7 @@ export type Check = (shape: MapShape, context: CheckContext) => Refusal | undefi
 /** Largest allocation of the kernel's slab allocator on x86-64 and arm64 with 4 KiB pages, in bytes. */
 export const KMALLOC_MAX_SIZE = 4 << 20;
 /** Largest per-CPU allocation, in bytes. */
-export const PCPU_MIN_UNIT_SIZE = 32 << 10;
+const PCPU_MIN_UNIT_SIZE = 32 << 10;
 
 const F = MAP_CREATE_FLAGS;
 /** Flags that say who may read and write: each may be on any map that has values. */

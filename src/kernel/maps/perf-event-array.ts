@@ -3,8 +3,8 @@ import { PerfEvent } from '../objects/perf-event.ts';
 import { errno, type Status, type SysValue } from './map.ts';
 import { ObjectArray } from './object-array.ts';
 
-/** `BPF_F_CURRENT_CPU` and the bits of the index in the flags of `bpf_perf_event_output`. */
-export const CURRENT_CPU = 0xffff_ffff;
+/** `BPF_F_CURRENT_CPU`, the index that asks for the slot of the CPU. */
+const CURRENT_CPU = 0xffff_ffff;
 
 /** The events that programs write samples to, by CPU as a rule. */
 export class PerfEventArrayMap extends ObjectArray<PerfEvent> {

@@ -18,7 +18,7 @@ const DISCARD = 0x4000_0000;
 const MAX_RECORD = 0x3fff_ffff;
 
 /** Flags of `bpf_ringbuf_output`, `submit` and `discard`. */
-export const RINGBUF_WAKEUP = { BPF_RB_NO_WAKEUP: 1, BPF_RB_FORCE_WAKEUP: 2 } as const;
+const RINGBUF_WAKEUP = { BPF_RB_NO_WAKEUP: 1, BPF_RB_FORCE_WAKEUP: 2 } as const;
 
 export const checkRingbuf: Check = (shape) => {
   const size = shape.maxEntries;
