@@ -25,21 +25,26 @@ export class FrameSource {
   readonly path: string;
   /** Bytes of the file; 0 for what has no length, such as a pipe. */
   readonly size: number;
-  readonly #file: FileHandle;
+  /** `undefined` for standard input. */
+  readonly #file: FileHandle | undefined;
+  readonly #stdin: AsyncIterator<Uint8Array> | undefined;
   readonly #reader: CaptureReader;
   readonly #chunk = new Uint8Array(CHUNK);
   readonly #conversions = new Map<CaptureInterface, FrameConversion | undefined>();
 
-  private constructor(path: string, file: FileHandle, size: number) {
+  private constructor(path: string, file: FileHandle | undefined, size: number) {
     this.path = path;
     this.#file = file;
+    this.#stdin = file === undefined ? process.stdin[Symbol.asyncIterator]() : undefined;
     this.size = size;
     this.#reader = new CaptureReader(path);
   }
 
+  /** @param path `-` for standard input */
   static async open(path: string): Promise<FrameSource> {
+    if (path === '-') return new FrameSource(path, undefined, 0);
     try {
-      const file = await open(path === '-' ? '/dev/stdin' : path, 'r');
+      const file = await open(path, 'r');
       const stat = await file.stat();
       if (stat.isDirectory()) throw Object.assign(new Error(path), { code: 'EISDIR' });
       return new FrameSource(path, file, stat.isFile() ? stat.size : 0);
@@ -72,14 +77,9 @@ export class FrameSource {
 
   /** The frames of the next piece of the file; `undefined` at its end. */
   async next(): Promise<Iterable<Frame> | undefined> {
-    let bytesRead: number;
-    try {
-      ({ bytesRead } = await this.#file.read(this.#chunk, 0, CHUNK));
-    } catch (error) {
-      throw fileError(error, 'cli-read', `reading capture ${this.path}`);
-    }
-    if (bytesRead > 0) {
-      this.#reader.feed(this.#chunk.subarray(0, bytesRead));
+    const chunk = await this.#read();
+    if (chunk !== undefined) {
+      this.#reader.feed(chunk);
       return this.#frames();
     }
     // An empty file has not been looked at yet.
@@ -89,7 +89,21 @@ export class FrameSource {
   }
 
   async close(): Promise<void> {
-    await this.#file.close();
+    await this.#file?.close();
+    await this.#stdin?.return?.();
+  }
+
+  async #read(): Promise<Uint8Array | undefined> {
+    try {
+      if (this.#file === undefined) {
+        const { value, done } = await this.#stdin!.next();
+        return done === true ? undefined : (value as Uint8Array);
+      }
+      const { bytesRead } = await this.#file.read(this.#chunk, 0, CHUNK);
+      return bytesRead > 0 ? this.#chunk.subarray(0, bytesRead) : undefined;
+    } catch (error) {
+      throw fileError(error, 'cli-read', `reading capture ${this.path}`);
+    }
   }
 
   *#frames(): Generator<Frame> {
