@@ -280,7 +280,9 @@ class Loader {
       },
       what,
     );
-    const described = given.attach === undefined ? program : { ...program, attach: given.attach };
+    // Another type than the section's has another attach type, or none.
+    const own = type === program.type ? program.attach : undefined;
+    const described = { ...program, type, attach: given.attach ?? own };
     const { memberIndex, ...target } = findTarget(
       this.#kernel,
       this.#types,
@@ -299,7 +301,7 @@ class Loader {
       insns: linked.insns,
       license: this.#spec.license,
       kern_version: this.#spec.version ?? kernelVersion(this.#kernel.release),
-      ...(attach === undefined || type !== (program.type ?? type) ? {} : { expected_attach_type: attach }),
+      ...(attach === undefined ? {} : { expected_attach_type: attach }),
       ...(flags === 0 ? {} : { prog_flags: flags }),
       ...(given.ifindex === undefined ? {} : { prog_ifindex: given.ifindex }),
       ...(modules.length === 0 ? {} : { fd_array: modules }),

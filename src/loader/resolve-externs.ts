@@ -1,7 +1,7 @@
 /** Finds what an object wants from the kernel: configuration values, variables, functions. */
 import { InputError } from '../base/error.ts';
 import { matchSpec } from '../btf/core-match.ts';
-import { type Btf, type BtfTypeId, essentialName, parseCoreSpec } from '../btf/index.ts';
+import { type Btf, type BtfTypeId, essentialName, parseCoreSpec, resolve } from '../btf/index.ts';
 import type { Fd, Kernel } from '../sys/index.ts';
 import type { KernelType, KernelTypes } from './kernel-types.ts';
 import type { ExternSpec, ObjectSpec } from './spec.ts';
@@ -115,8 +115,9 @@ function kconfigNumber(entry: Kconfig, text: string): bigint | undefined {
 
 /** A declaration that does not fit the kernel's is of another kernel: a weak one is then absent, as with libbpf. */
 function isCompatible(spec: ObjectSpec, local: BtfTypeId, target: Btf, id: BtfTypeId): boolean {
-  const wanted = parseCoreSpec(spec.btf!, { insnOffset: 0, type: local, access: '0', kind: 'type_exists' });
-  return matchSpec(wanted, target, id) !== undefined;
+  const type = resolve(spec.btf!, local);
+  const wanted = parseCoreSpec(spec.btf!, { insnOffset: 0, type, access: '0', kind: 'type_exists' });
+  return matchSpec(wanted, target, resolve(target, id)) !== undefined;
 }
 
 function functionProto({ btf, id }: KernelType): BtfTypeId {

@@ -7,11 +7,12 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { InputError } from '../../src/base/error.ts';
+import { writeBpfObject } from '../../src/elf/index.ts';
 import { linkProgram, loadObject, type ObjectSpec, parseObject } from '../../src/loader/index.ts';
 import type { Fd } from '../../src/sys/index.ts';
 import { parse } from '../loader/objects.ts';
 import { mountBpffs } from './place.ts';
-import { linux, needsLinux, theLinux, thrown, u32, u64 } from './support.ts';
+import { asm, linux, needsLinux, theLinux, thrown, u32, u64 } from './support.ts';
 
 const PACKET = new Uint8Array(64);
 const XDP_PASS = 2;
@@ -138,6 +139,31 @@ needsLinux('CO-RE on the running kernel', () => {
     expect(object.program('fields').poisoned.map((p) => p.problem)).toEqual([
       expect.stringContaining('no_such_field'),
     ]);
+  });
+});
+
+needsLinux('an object that skep wrote', () => {
+  const kernel = theLinux();
+
+  test('loads and runs: a map, and a subprogram of another section', () => {
+    const bytes = writeBpfObject({
+      functions: [
+        {
+          name: 'written',
+          section: 'xdp',
+          insns: asm('*(u32 *)(r10 - 4) = 0\nr2 = r10\nr2 += -4\nr1 = 0 ll\ncall 1\ncall 0\nexit'),
+          relocs: [
+            { insn: 3, kind: 'map', symbol: 'counts' },
+            { insn: 6, kind: 'call', symbol: 'verdict' },
+          ],
+        },
+        { name: 'verdict', section: '.text', insns: asm('r0 = 1\nexit'), static: true },
+      ],
+      maps: [{ name: 'counts', type: 1, keySize: 4, valueSize: 8, maxEntries: 16 }],
+    });
+    using object = loadObject(kernel, parseObject(bytes, 'written.o'));
+    const { retval } = kernel.bpf.prog_test_run({ prog_fd: object.program('written').fd, data_in: PACKET });
+    expect(retval).toBe(XDP_DROP);
   });
 });
 
