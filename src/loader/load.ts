@@ -32,6 +32,7 @@ import { LoadedObject, type LoadedProgram } from './object.ts';
 import { relocateProgram } from './relocate.ts';
 import { kernelVersion, type ResolvedExtern, resolveExterns } from './resolve-externs.ts';
 import { sanitizeBtf } from './sanitize-btf.ts';
+import { type Prepared, selectPrograms, usedMaps } from './select.ts';
 import type { ObjectSpec, ProgramSpec } from './spec.ts';
 
 /** What the caller may say about one program. */
@@ -83,12 +84,6 @@ export function loadObject(kernel: Kernel, spec: ObjectSpec, options: LoadOption
   }
 }
 
-/** A program on its way into the kernel. */
-interface Prepared {
-  readonly spec: ProgramSpec;
-  readonly linked: LinkedProgram;
-}
-
 class Loader {
   readonly #kernel: Kernel;
   readonly #spec: ObjectSpec;
@@ -116,7 +111,7 @@ class Loader {
         `${spec.file}: the object is big-endian, the kernel is not; compile with --target=bpfel`,
       );
     }
-    const prepared = this.#select().map(
+    const prepared = selectPrograms(spec, this.#options.programs).map(
       (program): Prepared => ({ spec: program, linked: linkProgram(spec, program) }),
     );
     for (const { spec: program } of prepared) this.#typeOf(program);
@@ -178,32 +173,6 @@ class Loader {
   #own(fd: Fd): Fd {
     this.#fds.push(fd);
     return fd;
-  }
-
-  /** The programs to load: the named ones and those that prog arrays hold with them, or all that load by themselves. */
-  #select(): ProgramSpec[] {
-    const { programs, maps, file } = this.#spec;
-    if (!this.#options.programs) return [...programs.values()].filter((p) => p.autoload);
-    const chosen = new Map<string, ProgramSpec>();
-    const queue = [...this.#options.programs];
-    for (let name = queue.shift(); name !== undefined; name = queue.shift()) {
-      if (chosen.has(name)) continue;
-      const program = programs.get(name);
-      if (!program) {
-        const names = [...programs.keys()].join(', ') || 'none';
-        throw new InputError('loader-name', `${file}: there is no program ${name}; there are: ${names}`);
-      }
-      chosen.set(name, program);
-      const used = linkProgram(this.#spec, program).refs.flatMap((ref) =>
-        ref.kind === 'map' ? [ref.map] : [],
-      );
-      for (const map of used.map((m) => maps.get(m)!)) {
-        queue.push(...map.slots.filter((s) => s.kind === 'prog').map((s) => s.name));
-        if (map.type !== 'prog_array' || map.id === 0) continue;
-        queue.push(...[...programs.values()].filter((p) => p.tail?.id === map.id).map((p) => p.name));
-      }
-    }
-    return [...programs.values()].filter((p) => chosen.has(p.name));
   }
 
   #programOptions(name: string): ProgramOptions {
@@ -384,26 +353,6 @@ class Loader {
       }
     }
   }
-}
-
-/** The maps that programs refer to, with the maps that those hold. */
-function usedMaps(spec: ObjectSpec, programs: readonly Prepared[]): Set<string> {
-  const used = new Set<string>();
-  const queue = programs.flatMap(({ spec: program, linked }) => [
-    ...linked.refs.flatMap((ref) => {
-      if (ref.kind === 'map' || ref.kind === 'data') return [ref.map];
-      return ref.kind === 'extern' && spec.externs.get(ref.extern)?.kind === 'kconfig' ? ['.kconfig'] : [];
-    }),
-    ...[...spec.maps.values()]
-      .filter((map) => map.structOps?.funcs.some((f) => f.program === program.name))
-      .map((map) => map.name),
-  ]);
-  for (let name = queue.pop(); name !== undefined; name = queue.pop()) {
-    if (used.has(name)) continue;
-    used.add(name);
-    for (const slot of spec.maps.get(name)?.slots ?? []) if (slot.kind === 'map') queue.push(slot.name);
-  }
-  return used;
 }
 
 /** Records of 32-bit words. */
