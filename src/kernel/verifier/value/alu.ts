@@ -64,10 +64,66 @@ export function alu(op: AluOp, width: Width, dst: Scalar, src: Scalar): Scalar {
   if (op === 'div' || op === 'mod' || op === 'sdiv' || op === 'smod') return Scalar.UNKNOWN;
   const shift = op === 'lsh' || op === 'rsh' || op === 'arsh';
   if (shift && !shiftKnown(src, width)) return Scalar.UNKNOWN;
+  if (dst.isConst && src.isConst) return width === 64 ? constant64(op, dst, src) : constant32(op, dst, src);
   const result = dst.copy();
   TRANSFER[op](result, src, width);
   if (width === 32) result.zeroExtend32();
   return result.sync();
+}
+
+function constant32(op: RangeOp, { valueLo: a }: Scalar, { valueLo: b }: Scalar): Scalar {
+  switch (op) {
+    case 'add':
+      return Scalar.known(0, a + b);
+    case 'sub':
+      return Scalar.known(0, a - b);
+    case 'mul':
+      return Scalar.known(0, Math.imul(a, b));
+    case 'and':
+      return Scalar.known(0, a & b);
+    case 'or':
+      return Scalar.known(0, a | b);
+    case 'xor':
+      return Scalar.known(0, a ^ b);
+    case 'lsh':
+      return Scalar.known(0, a << b);
+    case 'rsh':
+      return Scalar.known(0, a >>> b);
+    case 'arsh':
+      return Scalar.known(0, a >> b);
+  }
+}
+
+function constant64(op: RangeOp, dst: Scalar, src: Scalar): Scalar {
+  const { valueHi: aHi, valueLo: aLo } = dst;
+  const { valueHi: bHi, valueLo: bLo } = src;
+  let low: number;
+  switch (op) {
+    case 'add':
+      low = add(aHi, aLo, bHi, bLo);
+      break;
+    case 'sub':
+      low = sub(aHi, aLo, bHi, bLo);
+      break;
+    case 'mul':
+      return Scalar.knownBig(dst.value * src.value);
+    case 'and':
+      return Scalar.known(aHi & bHi, aLo & bLo);
+    case 'or':
+      return Scalar.known(aHi | bHi, aLo | bLo);
+    case 'xor':
+      return Scalar.known(aHi ^ bHi, aLo ^ bLo);
+    case 'lsh':
+      low = shl(aHi, aLo, bLo);
+      break;
+    case 'rsh':
+      low = shr(aHi, aLo, bLo);
+      break;
+    case 'arsh':
+      low = sar(aHi, aLo, bLo);
+      break;
+  }
+  return Scalar.known(hi, low);
 }
 
 /**
@@ -265,6 +321,7 @@ function setBits(dst: Scalar, valueHi: number, valueLo: number, maskHi: number, 
  * may not.
  */
 function mulBits(dst: Scalar, src: Scalar): void {
+  if (dst.isUnknown && src.isUnknown) return;
   const acc = Scalar.ZERO.copy();
   const sum = Scalar.ZERO.copy();
   const shifted = src.copy();
@@ -318,32 +375,75 @@ function mul32(dst: Scalar, src: Scalar): void {
 const U64_MAX = 0xffffffffffffffffn;
 const S64_MIN = -0x8000000000000000n;
 const S64_MAX = 0x7fffffffffffffffn;
+/** Products of doubles up to here are exact; from the other on they don't fit 64 bits, whatever was rounded. */
+const EXACT = 2 ** 53;
+const HOPELESS = 2 ** 65;
+
+const unsigned = (high: number, low: number): number => (high >>> 0) * 0x100000000 + (low >>> 0);
+const signed = (high: number, low: number): number => high * 0x100000000 + (low >>> 0);
 
 function mul64(dst: Scalar, src: Scalar): void {
-  const umin = dst.umin * src.umin;
-  const umax = dst.umax * src.umax;
-  const products = [dst.smin * src.smin, dst.smin * src.smax, dst.smax * src.smin, dst.smax * src.smax];
-  if (umax > U64_MAX) {
-    dst.unboundU64();
+  const smin = signed(dst.sminHi, dst.sminLo);
+  const smax = signed(dst.smaxHi, dst.smaxLo);
+  const otherMin = signed(src.sminHi, src.sminLo);
+  const otherMax = signed(src.smaxHi, src.smaxLo);
+  const products = [smin * otherMin, smin * otherMax, smax * otherMin, smax * otherMax];
+  const low = Math.min(...products);
+  const high = Math.max(...products);
+  if (low >= -EXACT && high <= EXACT) {
+    setSigned(dst, Math.floor(low / 0x100000000), low, Math.floor(high / 0x100000000), high);
+  } else if (low <= -HOPELESS || high >= HOPELESS) {
+    dst.unboundS64();
   } else {
-    const low = Scalar.knownBig(umin);
-    const high = Scalar.knownBig(umax);
-    dst.uminHi = low.valueHi;
-    dst.uminLo = low.valueLo;
-    dst.umaxHi = high.valueHi;
-    dst.umaxLo = high.valueLo;
+    mulSigned(dst, src);
   }
-  if (products.some((product) => product < S64_MIN || product > S64_MAX)) {
+
+  const umax = unsigned(dst.umaxHi, dst.umaxLo) * unsigned(src.umaxHi, src.umaxLo);
+  if (umax >= HOPELESS) {
+    dst.unboundU64();
+  } else if (umax <= EXACT) {
+    const umin = unsigned(dst.uminHi, dst.uminLo) * unsigned(src.uminHi, src.uminLo);
+    setUnsigned(dst, Math.floor(umin / 0x100000000), umin, Math.floor(umax / 0x100000000), umax);
+  } else {
+    mulUnsigned(dst, src);
+  }
+}
+
+function setSigned(dst: Scalar, minHi: number, minLo: number, maxHi: number, maxLo: number): void {
+  dst.sminHi = minHi | 0;
+  dst.sminLo = minLo | 0;
+  dst.smaxHi = maxHi | 0;
+  dst.smaxLo = maxLo | 0;
+}
+
+function setUnsigned(dst: Scalar, minHi: number, minLo: number, maxHi: number, maxLo: number): void {
+  dst.uminHi = minHi | 0;
+  dst.uminLo = minLo | 0;
+  dst.umaxHi = maxHi | 0;
+  dst.umaxLo = maxLo | 0;
+}
+
+function mulSigned(dst: Scalar, src: Scalar): void {
+  const products = [dst.smin * src.smin, dst.smin * src.smax, dst.smax * src.smin, dst.smax * src.smax];
+  products.sort((a, b) => (a < b ? -1 : 1));
+  if (products[0]! < S64_MIN || products[3]! > S64_MAX) {
     dst.unboundS64();
     return;
   }
-  products.sort((a, b) => (a < b ? -1 : 1));
   const low = Scalar.knownBig(products[0]!);
   const high = Scalar.knownBig(products[3]!);
-  dst.sminHi = low.valueHi;
-  dst.sminLo = low.valueLo;
-  dst.smaxHi = high.valueHi;
-  dst.smaxLo = high.valueLo;
+  setSigned(dst, low.valueHi, low.valueLo, high.valueHi, high.valueLo);
+}
+
+function mulUnsigned(dst: Scalar, src: Scalar): void {
+  const umax = dst.umax * src.umax;
+  if (umax > U64_MAX) {
+    dst.unboundU64();
+    return;
+  }
+  const low = Scalar.knownBig(dst.umin * src.umin);
+  const high = Scalar.knownBig(umax);
+  setUnsigned(dst, low.valueHi, low.valueLo, high.valueHi, high.valueLo);
 }
 
 function andBits(dst: Scalar, src: Scalar): void {

@@ -1,6 +1,6 @@
 /** What a comparison tells: which way it must go, and what holds of its operands on each way. */
 import type { JmpOp, Width } from '../../../isa/insn.ts';
-import type { Scalar } from './scalar.ts';
+import { Scalar } from './scalar.ts';
 import { add, hi, slt, sub, ult, ult32 } from './wide.ts';
 
 /** A condition that holds: the jump's own, or its opposite on the way that falls through. */
@@ -26,7 +26,7 @@ export interface Refined {
   readonly fallthrough: readonly [Scalar, Scalar];
 }
 
-/** What holds after `a op b` jumped and after it did not. */
+/** What holds after `a op b` jumped and after it did not, where {@link decide} leaves both open. */
 export function refineBoth(op: JmpOp, width: Width, a: Scalar, b: Scalar): Refined {
   return { taken: refine(op, width, a, b), fallthrough: refine(OPPOSITE[op], width, a, b) };
 }
@@ -44,12 +44,15 @@ function refineOne(condition: Condition, width: Width, a: Scalar): Scalar {
 }
 
 function refine(condition: Condition, width: Width, a: Scalar, b: Scalar): readonly [Scalar, Scalar] {
-  const x = a.copy();
-  const y = b.copy();
+  const x = a.isConst ? known.set(a) : a.copy();
+  const y = b.isConst ? (a.isConst ? b.copy() : known.set(b)) : b.copy();
   if (width === 64) narrow64(condition, x, y);
   else narrow32(condition, x, y);
-  return [x.sync().settle(), y.sync().settle()];
+  return [a.isConst ? a : x.sync().settle(), b.isConst ? b : y.sync().settle()];
 }
+
+/** Takes the place of a constant operand: on a way that is possible there is nothing more to learn of it. */
+const known = new Scalar();
 
 /** Keeps the bits that both know; where they contradict each other the way is dead and the value does not matter. */
 function meetBits(a: Scalar, b: Scalar, whole: boolean): void {

@@ -27,6 +27,9 @@ const S32_MIN = -0x80000000;
 const S32_MAX = 0x7fffffff;
 const U32_MAX = -1;
 
+/** Some range was narrowed since this was last cleared. */
+let changed = false;
+
 /** 64-bit members are pairs of signed 32-bit halves; 32-bit members, unsigned ones too, are signed 32-bit numbers. */
 export class Scalar {
   /** Known bits: the value where the mask is 0. Bits of the value are 0 where the mask is 1. */
@@ -185,37 +188,53 @@ export class Scalar {
     if (ult(this.uminHi, this.uminLo, high, low)) {
       this.uminHi = high;
       this.uminLo = low;
+      changed = true;
     }
   }
   lowerUmax(high: number, low: number): void {
     if (ult(high, low, this.umaxHi, this.umaxLo)) {
       this.umaxHi = high;
       this.umaxLo = low;
+      changed = true;
     }
   }
   raiseSmin(high: number, low: number): void {
     if (slt(this.sminHi, this.sminLo, high, low)) {
       this.sminHi = high;
       this.sminLo = low;
+      changed = true;
     }
   }
   lowerSmax(high: number, low: number): void {
     if (slt(high, low, this.smaxHi, this.smaxLo)) {
       this.smaxHi = high;
       this.smaxLo = low;
+      changed = true;
     }
   }
   raiseU32min(value: number): void {
-    if (ult32(this.u32min, value)) this.u32min = value;
+    if (ult32(this.u32min, value)) {
+      this.u32min = value;
+      changed = true;
+    }
   }
   lowerU32max(value: number): void {
-    if (ult32(value, this.u32max)) this.u32max = value;
+    if (ult32(value, this.u32max)) {
+      this.u32max = value;
+      changed = true;
+    }
   }
   raiseS32min(value: number): void {
-    if (this.s32min < value) this.s32min = value;
+    if (this.s32min < value) {
+      this.s32min = value;
+      changed = true;
+    }
   }
   lowerS32max(value: number): void {
-    if (value < this.s32max) this.s32max = value;
+    if (value < this.s32max) {
+      this.s32max = value;
+      changed = true;
+    }
   }
 
   /** Ranges learn from the known bits. */
@@ -309,9 +328,11 @@ export class Scalar {
     } else if (ult32(this.u32max, this.s32min)) {
       // As in 64 bits below: one end of the signed range is out of the unsigned one's reach.
       this.s32min = this.u32min;
+      changed = true;
       this.lowerU32max(this.s32max);
     } else if (ult32(this.s32max, this.u32min)) {
       this.s32max = this.u32max;
+      changed = true;
       this.raiseU32min(this.s32min);
     }
   }
@@ -329,10 +350,12 @@ export class Scalar {
       // The signed range is both ends of the unsigned one; only its non-negative end is possible.
       this.sminHi = this.uminHi;
       this.sminLo = this.uminLo;
+      changed = true;
       this.lowerUmax(this.smaxHi, this.smaxLo);
     } else if (ult(this.smaxHi, this.smaxLo, this.uminHi, this.uminLo)) {
       this.smaxHi = this.umaxHi;
       this.smaxLo = this.umaxLo;
+      changed = true;
       this.raiseUmin(this.sminHi, this.sminLo);
     }
   }
@@ -349,10 +372,14 @@ export class Scalar {
       !slt(this.sminHi, this.sminLo, -1, S32_MIN) &&
       !slt(0, U32_MAX, this.smaxHi, this.smaxLo)
     ) {
-      this.sminHi = this.smaxHi = this.uminHi = this.umaxHi = 0;
+      changed = true;
+      // The maximum is negative only where the range is empty.
+      const maxHi = this.s32max >> 31;
+      this.sminHi = this.uminHi = 0;
       this.sminLo = this.uminLo = this.s32min;
+      this.smaxHi = this.umaxHi = maxHi;
       this.smaxLo = this.umaxLo = this.s32max;
-      this.intersectRange(0, this.s32min, 0, this.s32max);
+      this.intersectRange(0, this.s32min, maxHi, this.s32max);
     }
   }
 
@@ -387,15 +414,14 @@ export class Scalar {
   /** Makes the views consistent after one of them was changed. */
   sync(): this {
     this.boundsFromBits();
-    this.deduce32();
-    this.deduce64();
-    this.deduceMixed();
-    this.deduce32();
-    this.deduce64();
-    this.deduceMixed();
-    this.deduce32();
-    this.deduce64();
-    this.deduceMixed();
+    // Linux makes three rounds; after one that learns nothing the others learn nothing either.
+    for (let round = 0; round < 3; round++) {
+      changed = false;
+      this.deduce32();
+      this.deduce64();
+      this.deduceMixed();
+      if (!changed) break;
+    }
     this.bitsFromBounds();
     this.boundsFromBits();
     return this;

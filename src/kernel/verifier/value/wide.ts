@@ -2,6 +2,8 @@
  * 64-bit integers as two 32-bit halves, both kept as signed 32-bit numbers (`x | 0`).
  *
  * The verifier's inner loop does some sixty 64-bit operations for one instruction; on `bigint` each of them allocates.
+ * V8 keeps 32-bit signed numbers in fields unboxed: making all views of a scalar consistent takes 0.11 µs, an arithmetic
+ * operation 0.18 µs, both ways of a comparison 0.46 µs (scripts/bench-scalars.ts).
  * Operations with a 64-bit result return the low half and leave the high half in {@link hi}.
  */
 
