@@ -84,6 +84,8 @@ export class Explorer implements EqualityRules {
   prevInsnIdx = -1;
   /** Whether this instruction already has an entry in the path's history. */
   historyEntryOpen = false;
+  /** The next instruction is not simply the one after: the log says from where to where the path goes. */
+  announce = false;
   lastId = 0;
 
   processed = 0;
@@ -250,7 +252,6 @@ export class Explorer implements EqualityRules {
 
   /** Explores from the state that was set up until no path is left. */
   explore(): void {
-    let announce = false;
     let prev = this.prevInsnIdx;
     for (;;) {
       this.historyEntryOpen = false;
@@ -265,13 +266,13 @@ export class Explorer implements EqualityRules {
       state.insnIdx = insnIdx;
       let ended = false;
       if (this.plan.isPrunePoint(insnIdx) && isVisited(this, insnIdx)) {
-        this.log.safe(insnIdx, announce ? this.prevInsnIdx : undefined, state.speculative);
+        this.log.safe(insnIdx, this.announce ? this.prevInsnIdx : undefined, state.speculative);
         ended = true;
       } else {
         if (this.plan.isJumpPoint(insnIdx)) this.pushHistory({});
         if (this.log.wantsPath) {
-          this.log.insn(this, announce);
-          announce = false;
+          this.log.insn(this, this.announce);
+          this.announce = false;
         }
         if (!(state.speculative && this.aux[insnIdx]!.nospec)) {
           this.stackLiveness.begin(insnIdx);
@@ -288,7 +289,7 @@ export class Explorer implements EqualityRules {
       pathEnded(this, this.state);
       if (!this.next()) return;
       prev = this.prevInsnIdx;
-      announce = true;
+      this.announce = true;
     }
   }
 

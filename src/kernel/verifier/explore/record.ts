@@ -6,13 +6,14 @@
  */
 import type { Btf, BtfMember, BtfType, BtfTypeId } from '../../../btf/index.ts';
 import type { MapFacts } from '../environment.ts';
+import { declTags } from './decl-tags.ts';
 import type { RegState } from './reg.ts';
 import { baseType, MEM_ALLOC, PTR_TO_BTF_ID, PTR_TO_MAP_KEY, PTR_TO_MAP_VALUE } from './reg-type.ts';
 
 /** Fields by the name of their struct; `unique` ones occur once in a value. */
 const STRUCTS = {
   bpf_spin_lock: { kind: 'spin_lock', size: 4 },
-  bpf_res_spin_lock: { kind: 'res_spin_lock', size: 8 },
+  bpf_res_spin_lock: { kind: 'res_spin_lock', size: 4 },
   bpf_timer: { kind: 'timer', size: 16 },
   bpf_wq: { kind: 'wq', size: 16 },
   bpf_task_work: { kind: 'task_work', size: 8 },
@@ -223,10 +224,8 @@ function graphTarget(
   owner: BtfTypeId,
   component: number,
 ): { readonly target?: BtfTypeId; readonly nodeName?: string } {
-  for (const id of btf.ids()) {
-    if (btf.kind(id) !== 'decl_tag') continue;
-    const tag = btf.typeOf(id, 'decl_tag');
-    if (tag.type !== owner || tag.component !== component || !tag.name.startsWith('contains:')) continue;
+  for (const tag of declTags(btf, owner)) {
+    if (tag.component !== component || !tag.name.startsWith('contains:')) continue;
     const [, struct = '', nodeName = ''] = tag.name.split(':');
     const target = btf.find(struct, 'struct');
     return target === undefined ? {} : { target, nodeName };

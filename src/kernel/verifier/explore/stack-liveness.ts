@@ -103,6 +103,7 @@ export class StackLiveness {
 
   /** An instruction begins: it has written nothing yet. */
   begin(idx: number): void {
+    this.running();
     this.writeIdx = idx;
     this.pendingLow.fill(0);
     this.pendingHigh.fill(0);
@@ -114,9 +115,9 @@ export class StackLiveness {
     else this.pendingHigh[frameno]! |= 1 << (slot & 31);
   }
 
-  /** The instruction that `begin` named is done. */
+  /** The instruction that `begin` named is done. One that entered or left a subprogram wrote nothing by itself. */
   commit(): void {
-    this.commitTo(this.running());
+    if (this.current !== undefined) this.commitTo(this.current);
   }
 
   private commitTo(instance: Instance): void {

@@ -1,4 +1,4 @@
-import type { BtfLinkage } from '../../../btf/index.ts';
+import type { BtfLinkage, BtfTypeId } from '../../../btf/index.ts';
 import { decode, type Insn, type Problem, readSlot, type Slot, slotCount } from '../../../isa/index.ts';
 import type { MapFacts, VerifyEnvironment } from '../environment.ts';
 import type { ProgramInput, SourceLine } from '../program.ts';
@@ -14,6 +14,16 @@ export interface DraftSubprogram {
   stackDepth: number;
   /** From BTF: a global function is verified on its own. Absent without function info. */
   linkage?: BtfLinkage;
+  /** The FUNC that function info names, in the program's BTF. */
+  btfFunc?: BtfTypeId;
+  /** A call disagreed with what BTF says of its arguments. */
+  unreliable?: boolean;
+  /** A global function that some path calls, so that it is verified too. */
+  called?: boolean;
+  /** It, or something that it calls, may move packet data, sleep or throw. */
+  changesPacket?: boolean;
+  mightSleep?: boolean;
+  mightThrow?: boolean;
 }
 
 /** A program on its way through the passes. Each pass reads what those before it filled in. */

@@ -94,6 +94,8 @@ function matchSubprograms(
     }
     const func = btf.typeOf(type, 'func');
     sub.name = func.name;
+    sub.linkage = func.linkage;
+    sub.btfFunc = type;
     if (i === 0 || returnsInt(btf, func.type)) continue;
     const what = sub.hasLdAbs ? 'LD_ABS' : sub.hasTailCall ? 'tail_call' : undefined;
     if (what === undefined) continue;
