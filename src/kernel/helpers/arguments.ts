@@ -2,22 +2,34 @@
  * Checks a helper's arguments against its prototype while the program runs: what the verifier proves before, for
  * programs that it has not explored.
  */
+import { type Helper, helperId } from '../../sys/helper-ids.ts';
+import { type MapType, mapTypeId } from '../../sys/map-types.ts';
 import type { ArgumentScope } from '../interpreter/environment.ts';
+import { takesMapType } from './map-types.ts';
 import type { Arg, Prototype } from './prototypes-arg.ts';
 
 const MAX_SIZE = 1n << 29n;
 
 /** What is wrong with the arguments in r1 to r5, or `undefined`. */
-export function argumentProblem(run: ArgumentScope, prototype: Prototype): string | undefined {
+export function argumentProblem(
+  run: ArgumentScope,
+  helper: Helper,
+  prototype: Prototype,
+): string | undefined {
   const { args } = prototype;
   for (let i = 0; i < args.length; i++) {
-    const problem = checkArgument(run, args, i);
+    const problem = checkArgument(run, helper, args, i);
     if (problem !== undefined) return `R${i + 1}: ${problem}`;
   }
   return undefined;
 }
 
-function checkArgument(run: ArgumentScope, args: readonly Arg[], i: number): string | undefined {
+function checkArgument(
+  run: ArgumentScope,
+  helper: Helper,
+  args: readonly Arg[],
+  i: number,
+): string | undefined {
   const arg = args[i]!;
   const value = run.regs[i + 1]!;
   if (arg.nullable && value === 0n) return undefined;
@@ -38,7 +50,7 @@ function checkArgument(run: ArgumentScope, args: readonly Arg[], i: number): str
     case 'ctx':
       return value === BigInt(run.context?.addr ?? -1) ? undefined : 'expected=ctx';
     case 'const_map_ptr':
-      return run.isMap(value) ? undefined : 'expected=map_ptr';
+      return run.isMap(value) ? checkMapType(helper, run.map(value).shape.type) : 'expected=map_ptr';
     case 'map_key':
       return checkElement(run, value, 'key', false);
     case 'map_value':
@@ -65,6 +77,11 @@ function checkArgument(run: ArgumentScope, args: readonly Arg[], i: number): str
     case 'kptr_xchg_dest':
       return checkMemory(run, value, 1, true);
   }
+}
+
+function checkMapType(helper: Helper, type: MapType): string | undefined {
+  if (takesMapType(helper, type)) return undefined;
+  return `cannot pass map_type ${mapTypeId(type)} into func bpf_${helper}#${helperId(helper)}`;
 }
 
 function checkSize(size: bigint): string | undefined {

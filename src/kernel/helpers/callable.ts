@@ -21,7 +21,7 @@ export function helpersOfType(type: ProgType): ReadonlyMap<number, CallableHelpe
 
 function callable(name: Helper, call: HelperImpl, type: ProgType): CallableHelper {
   const facts = prototype(name, type);
-  return { name, call, args: facts.args.length, check: (run) => argumentProblem(run, facts) };
+  return { name, call, args: facts.args.length, check: (run) => argumentProblem(run, name, facts) };
 }
 
 /** Whether this kernel has the helper. */
