@@ -7,7 +7,8 @@ import {
   SECTION_TYPE,
   SYMBOL_TYPE,
 } from '../elf/index.ts';
-import { listing, SLOT_SIZE } from '../isa/index.ts';
+import { listing } from '../isa/listing.ts';
+import { SLOT_SIZE } from '../isa/slot.ts';
 import { readWhole } from './files.ts';
 import { EXIT } from './io.ts';
 import { type CommandFact, JSON_OPTION } from './options.ts';

@@ -1,19 +1,39 @@
 #!/usr/bin/env node
+import { writeSync } from 'node:fs';
 import { runCli } from './cli.ts';
 import type { Io } from './io.ts';
 
-/** A reader that goes away (`skep disasm a.o | head`) is no failure. */
-function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EPIPE') throw error;
-  process.exit();
+/**
+ * Writes without Node's stream, whose making alone takes longer than many a command. A descriptor that does not block
+ * and is full is left to the stream; a reader that went away (`skep disasm a.o | head`) is no failure.
+ */
+function writeTo(fd: 1 | 2, stream: () => NodeJS.WriteStream): (text: string) => void {
+  let streaming = false;
+  return (text) => {
+    const bytes = Buffer.from(text);
+    let at = 0;
+    try {
+      while (!streaming && at < bytes.length) at += writeSync(fd, bytes, at);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'EPIPE') process.exit();
+      if (code !== 'EAGAIN') throw error;
+      streaming = true;
+      stream().on('error', () => process.exit());
+    }
+    if (streaming) stream().write(bytes.subarray(at));
+  };
 }
-process.stdout.on('error', ignoreClosedPipe);
 
 const io: Io = {
-  stdout: (text) => void process.stdout.write(text),
-  stderr: (text) => void process.stderr.write(text),
-  progressWidth: process.stderr.isTTY ? process.stderr.columns : undefined,
-  colour: process.stdout.isTTY && !process.env.NO_COLOR,
+  stdout: writeTo(1, () => process.stdout),
+  stderr: writeTo(2, () => process.stderr),
+  get progressWidth() {
+    return process.stderr.isTTY ? process.stderr.columns : undefined;
+  },
+  get colour() {
+    return process.stdout.isTTY && !process.env.NO_COLOR;
+  },
   onInterrupt: (callback) => {
     process.once('SIGINT', callback);
     return () => void process.off('SIGINT', callback);
