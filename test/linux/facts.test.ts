@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Insn, Reg, Size } from '../../src/isa/index.ts';
 import { PROTOTYPES, prototype } from '../../src/kernel/helpers/prototypes.ts';
 import { type Arg, COMPATIBLE_TYPES, type ReturnKind } from '../../src/kernel/helpers/prototypes-arg.ts';
-import { helpersOf, PROGRAMS, returnRange } from '../../src/kernel/programs/index.ts';
+import { helpersOf, PROGRAMS, returnRange, SOCKET_POINTEES } from '../../src/kernel/programs/index.ts';
 import { linuxStatus, openLinux } from '../../src/linux/index.ts';
 import {
   type AttachType,
@@ -110,6 +110,44 @@ describe.skipIf(!status.ok)('facts against Linux', () => {
     if (writing.ok !== (written !== undefined)) faults.push(`${where}: write ${writing.message}`);
     return faults;
   }
+
+  it('allow the same accesses through socket pointers', () => {
+    const lookup = linux.bpf.map_create({ map_type: 'xskmap', key_size: 4, value_size: 4, max_entries: 1 });
+    const unlessNull: Insn[] = [
+      { kind: 'jmp', op: 'jne', width: 64, dst: 0, src: { kind: 'imm', imm: 0 }, off: 2 },
+      mov(0, 1),
+      EXIT,
+    ];
+    const common = [load(8, 0, 1, 168), ...unlessNull];
+    const from = (helper: Helper): Insn[] => [...common, copy(1, 0), call(HELPERS[helper].id), ...unlessNull];
+    const made: Record<keyof typeof SOCKET_POINTEES, Insn[]> = {
+      sock_common: common,
+      sock: from('sk_fullsock'),
+      tcp_sock: from('tcp_sock'),
+      xdp_sock: [
+        { kind: 'st', size: 4, dst: 10, off: -4, imm: 0 },
+        copy(2, 10),
+        plus(2, -4),
+        { kind: 'ldimm64', dst: 1, imm: { kind: 'map_fd', fd: lookup } },
+        call(HELPERS.map_lookup_elem.id),
+        ...unlessNull,
+      ],
+    };
+    const wrong: string[] = [];
+    for (const pointee of Object.keys(made) as (keyof typeof made)[]) {
+      const type = pointee === 'xdp_sock' ? 'xdp' : 'sched_cls';
+      const fields = SOCKET_POINTEES[pointee];
+      for (let off = -4; off < fields.size + 8; off++) {
+        for (const size of [1, 2, 4, 8] as const) {
+          const insns = [...made[pointee], load(size, 2, 0, off), mov(0, 1), EXIT];
+          const { ok, message } = prober.ask({ type }, insns);
+          const ours = fields.access('read', off, size, undefined, allFieldCaps) !== undefined;
+          if (ok !== ours) wrong.push(`${pointee}: ${size} bytes at ${off}: ${message}`);
+        }
+      }
+    }
+    expect(wrong).toEqual([]);
+  });
 
   it('let every program type call the same helpers', () => {
     const wrong: string[] = [];

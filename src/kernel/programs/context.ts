@@ -5,6 +5,7 @@
  * The tables beside this file declare the structs; a program type takes one as it is or narrows it ({@link ContextStruct.with}).
  * What is not declared here is what an access means for the value read: that is the verifier's.
  */
+import { Bug } from '../../base/error.ts';
 import type { StructLayout } from '../../base/layout.ts';
 import type { Size } from '../../isa/insn.ts';
 import type { AttachType } from '../../sys/index.ts';
@@ -114,7 +115,7 @@ export class ContextStruct {
     const { hide = [], only, patch = {}, readOnly = [] } = change;
     const known = new Set(this.fields.map((field) => field.name));
     for (const name of [...hide, ...(only ?? []), ...Object.keys(patch), ...readOnly]) {
-      if (!known.has(name)) throw new RangeError(`${this.name} has no field ${name}`);
+      if (!known.has(name)) throw new Bug(`${this.name} has no field ${name}`);
     }
     const fields = this.fields
       .filter((field) => !hide.includes(field.name) && (only?.includes(field.name) ?? true))

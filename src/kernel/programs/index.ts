@@ -8,6 +8,7 @@ export type {
 } from './context.ts';
 export { ContextStruct } from './context.ts';
 export { CGROUP_DEV_LAYOUT, SOCKOPT_LAYOUT, SYSCTL_LAYOUT } from './contexts/cgroup.ts';
+export { FLOW_KEYS_LAYOUT, SOCKET_POINTEES, TCP_SOCK_LAYOUT } from './contexts/pointees.ts';
 export { SK_BUFF, SK_BUFF_LAYOUT } from './contexts/sk-buff.ts';
 export { SK_LOOKUP_LAYOUT } from './contexts/sk-lookup.ts';
 export { SK_MSG_LAYOUT } from './contexts/sk-msg.ts';
