@@ -26,8 +26,8 @@ export interface ParityResult {
   readonly differences: readonly { readonly packet: number; readonly what: string }[];
 }
 
-export const EXAMPLES = 'examples';
-export const CAPTURES = join(EXAMPLES, 'captures');
+const EXAMPLES = 'examples';
+const CAPTURES = join(EXAMPLES, 'captures');
 
 export function exampleObjects(): string[] {
   return readdirSync(EXAMPLES)
@@ -44,7 +44,7 @@ export function captures(): string[] {
 }
 
 /** The packets of a capture as Ethernet frames. */
-export function frames(capture: string): Uint8Array[] {
+function frames(capture: string): Uint8Array[] {
   return [...readCapture(new Uint8Array(readFileSync(capture)), capture)].map(
     ({ data, interface: source }) => {
       const conversion = frameConversion(source.linkType);

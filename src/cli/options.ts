@@ -17,7 +17,7 @@ export interface OptionFact {
   readonly about: string;
 }
 
-export interface PositionalFact {
+interface PositionalFact {
   readonly name: string;
   readonly optional?: boolean;
 }

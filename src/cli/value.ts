@@ -20,7 +20,7 @@ import {
 export type Plain = string | number | boolean | null | readonly Plain[] | { readonly [name: string]: Plain };
 
 /** What is shown for bytes whose type is not known. */
-export function hexBytes(bytes: Uint8Array): string {
+function hexBytes(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(' ');
 }
 

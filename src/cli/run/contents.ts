@@ -6,7 +6,7 @@ import type { Kernel, MapType } from '../../sys/index.ts';
 import { type Plain, plainValue, typeLabel } from '../value.ts';
 
 /** One element. A per-CPU map has a value for each processor. */
-export interface Entry {
+interface Entry {
   readonly key: Plain;
   readonly value?: Plain;
   readonly values?: readonly { readonly cpu: number; readonly value: Plain }[];

@@ -4,7 +4,7 @@ import type { LoadedProgram } from '../../loader/index.ts';
 import { type ProgType, tcActionName, xdpActionName } from '../../sys/index.ts';
 
 /** One answer. */
-export interface Verdict {
+interface Verdict {
   /** `PASS`, `DROP`. */
   readonly name: string;
   /** Whether the packet goes on, and so is written to `--out`. */
