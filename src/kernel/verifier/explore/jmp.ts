@@ -1,6 +1,6 @@
 /** Conditional jumps: which ways are possible, and what each way teaches about the registers. */
 import type { Insn, JmpOp } from '../../../isa/insn.ts';
-import { decide, refineBoth } from '../value/branch.ts';
+import { decide, refineBoth, refineSame } from '../value/branch.ts';
 import { Scalar } from '../value/scalar.ts';
 import { markRegPrecise } from './backtrack.ts';
 import { changeRegs } from './each-reg.ts';
@@ -100,7 +100,11 @@ function learn(ex: Explorer, insn: Jmp, other: VerifierState, linked: readonly L
   const src =
     srcNo === undefined ? scalarReg(Scalar.knownImm((insn.src as { imm: number }).imm)) : frame.reg(srcNo);
 
-  if (dst.type === SCALAR && src.type === SCALAR) {
+  if (dst.type === SCALAR && srcNo === insn.dst) {
+    const ways = refineSame(op, width, dst.scalar);
+    frame.own(insn.dst).scalar = ways.fallthrough;
+    otherFrame.own(insn.dst).scalar = ways.taken;
+  } else if (dst.type === SCALAR && src.type === SCALAR) {
     const ways = refineBoth(op, width, dst.scalar, src.scalar);
     frame.own(insn.dst).scalar = ways.fallthrough[0];
     otherFrame.own(insn.dst).scalar = ways.taken[0];
