@@ -11,6 +11,7 @@ import type { Addr, Memory } from '../memory/index.ts';
 import { csumAdd, csumFold, csumPartial, csumShift, csumSub } from './checksum.ts';
 import type { NetDevice } from './device.ts';
 import type { FieldView } from './field-view.ts';
+import { flowHash, frameProtocol, PACKET_OTHERHOST, packetType } from './frame.ts';
 import {
   BPF_SKB_DATA_END,
   QDISC_SKB_CB,
@@ -39,14 +40,6 @@ const ETH_P_8021Q = 0x8100;
 const ETH_P_8021AD = 0x88a8;
 const ETH_P_IP = 0x0800;
 const ETH_P_IPV6 = 0x86dd;
-const ETH_P_802_3 = 0x0001;
-const ETH_P_802_2 = 0x0004;
-const ETH_P_802_3_MIN = 0x0600;
-
-const PACKET_HOST = 0;
-const PACKET_BROADCAST = 1;
-const PACKET_MULTICAST = 2;
-const PACKET_OTHERHOST = 3;
 
 const EINVAL = -errnoId('EINVAL');
 const EFAULT = -errnoId('EFAULT');
@@ -566,26 +559,4 @@ export class SkBuff implements RunContext {
   head(length: number): Uint8Array | undefined {
     return length > this.len ? undefined : this.#memory.read(this.data as Addr, length);
   }
-}
-
-/** What an Ethernet frame carries. @see net/ethernet/eth.c, eth_type_trans */
-function frameProtocol(frame: Uint8Array): number {
-  const type = (frame[12]! << 8) | frame[13]!;
-  if (type >= ETH_P_802_3_MIN) return type;
-  return frame[14] === 0xff && frame[15] === 0xff ? ETH_P_802_3 : ETH_P_802_2;
-}
-
-function packetType(frame: Uint8Array, device: NetDevice): number {
-  const to = frame.subarray(0, 6);
-  if (to.every((byte, i) => byte === device.address[i])) return PACKET_HOST;
-  if ((to[0]! & 1) === 0) return PACKET_OTHERHOST;
-  const broadcast = device.name === 'lo' ? 0x00 : 0xff;
-  return to.every((byte) => byte === broadcast) ? PACKET_BROADCAST : PACKET_MULTICAST;
-}
-
-/** FNV-1a. */
-function flowHash(bytes: Uint8Array): number {
-  let hash = 0x811c9dc5;
-  for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x01000193);
-  return hash >>> 0 || 1;
 }

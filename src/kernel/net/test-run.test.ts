@@ -113,6 +113,18 @@ describe('test runs', () => {
     expect(() => run('xdp', 'r0 = 0\nexit', { data_size_out: 10 })).toThrow('ENOSPC');
   });
 
+  it('counts runs while someone asks for it', () => {
+    const fd = load('xdp', 'r0 = 2\nexit');
+    const info = () => kernel.bpf.obj_get_info_by_fd({ bpf_fd: fd });
+    kernel.bpf.prog_test_run({ prog_fd: fd, data_in: packet() });
+    expect(info()).toMatchObject({ run_cnt: 0n });
+    const stats = kernel.bpf.enable_stats({ type: 0 });
+    kernel.bpf.prog_test_run({ prog_fd: fd, data_in: packet(), repeat: 3 });
+    kernel.closeFd(stats);
+    kernel.bpf.prog_test_run({ prog_fd: fd, data_in: packet() });
+    expect(info()).toMatchObject({ run_cnt: 3n });
+  });
+
   it('leaves no memory behind', () => {
     const own = createKernel();
     const cycle = () => {
