@@ -121,7 +121,8 @@ function asText(elf: ElfFile, sections: readonly ElfSection[], sources: Sources,
       if (name !== undefined) out.push('', `${offset.toString(16).padStart(16, '0')} <${name}>:`);
       const source = lines?.get(offset);
       const again = source?.line === above?.line && source?.file === above?.file;
-      if (source !== undefined && source.line !== 0 && !again) out.push(`; ${source.text}`);
+      if (source !== undefined && source.text !== '' && source.line !== 0 && !again)
+        out.push(`; ${source.text}`);
       above = source;
       out.push(`${String(idx).padStart(8)}:\t${opcodes ? `${hex(bytes)}\t` : ''}${text}`);
     }
