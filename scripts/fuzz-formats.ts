@@ -22,10 +22,14 @@ import { createKernel } from '../src/kernel/index.ts';
 import { linkProgram, loadObject, parseObject } from '../src/loader/index.ts';
 import { readCapture, writeCapture } from '../src/pcap/index.ts';
 
+/** Failures after which it ends. */
+const MOST_FAILURES = 20;
 /** Most time that one case may take. */
 const LIMIT_MS = 10_000;
 /** Most memory of the whole process, the runtime included. */
 const LIMIT_BYTES = 512 * 1024 * 1024;
+/** Heap of the worker, so that what is no longer used goes in time. */
+const HEAP_MB = 160;
 /** Memory of a kernel that a mutated object is loaded into. */
 const KERNEL_BYTES = 64 * 1024 * 1024;
 
@@ -197,7 +201,7 @@ function work({ seed, first, end, shared }: Job): void {
         number,
         what: `${file.name}: ${error instanceof Error ? error.stack : String(error)}`,
       });
-      if (failures.length >= 20) break;
+      if (failures.length >= MOST_FAILURES) break;
     }
   }
   parentPort!.postMessage(failures);
@@ -236,11 +240,11 @@ async function main(): Promise<void> {
     const outcome = await watch(script, { seed, first, end, shared }, (rss) => {
       peak = Math.max(peak, rss);
     });
-    const progress = new Int32Array(shared);
-    results += progress[1]!;
+    results += new Int32Array(shared)[1]!;
     failures.push(...outcome.failures);
-    if (failures.length >= 20) break;
-    first = outcome.ended ? end : progress[0]! + 1;
+    if (failures.length >= MOST_FAILURES) break;
+    // A worker that was ended leaves the cases after its last to the next one.
+    first = outcome.ended ? end : outcome.failures[0]!.number + 1;
   }
   rmSync(folder, { recursive: true });
   for (const { number, what } of failures)
@@ -265,7 +269,7 @@ function watch(script: string, job: Job, measure: (rss: number) => void): Promis
   const progress = new Int32Array(job.shared);
   const worker = new Worker(script, {
     workerData: job,
-    resourceLimits: { maxOldGenerationSizeMb: 384 },
+    resourceLimits: { maxOldGenerationSizeMb: HEAP_MB, maxYoungGenerationSizeMb: 16 },
   });
   let resolve: (outcome: Outcome) => void = () => {};
   const outcome = new Promise<Outcome>((settle) => {
@@ -275,8 +279,9 @@ function watch(script: string, job: Job, measure: (rss: number) => void): Promis
   let since = performance.now();
   const stop = (what: string) => {
     clearInterval(timer);
-    void worker.terminate();
-    resolve({ failures: [{ number: progress[0]!, what }], ended: false });
+    const number = Atomics.load(progress, 0);
+    // What it holds must be gone before the next worker is measured.
+    void worker.terminate().then(() => resolve({ failures: [{ number, what }], ended: false }));
   };
   const timer = setInterval(() => {
     const rss = process.memoryUsage.rss();
