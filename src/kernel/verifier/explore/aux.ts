@@ -1,4 +1,5 @@
 import type { MapFacts } from '../environment.ts';
+import type { RegState } from './reg.ts';
 import type { RegType } from './reg-type.ts';
 
 /** What exploration learns of one instruction, over all paths that reach it. */
@@ -11,6 +12,8 @@ export class InsnAux {
   map: MapFacts | null | undefined = undefined;
   /** Constant key of a map helper or index of a tail call: `undefined` before the first visit, `null` when it varies. */
   constKey: bigint | null | undefined = undefined;
+  /** Of a `bpf_loop` call: the callback, where every path calls the same one without flags; else -1. */
+  inlineLoop: number | undefined = undefined;
   /** Way that a conditional jump was seen to go. */
   taken = false;
   fellThrough = false;
@@ -21,4 +24,6 @@ export class InsnAux {
   /** Mask of pointer arithmetic in unprivileged programs. */
   aluState = 0;
   aluLimit = 0;
+  /** Its immediate operand as a value: records are immutable, so every visit shares one. */
+  constant: RegState | undefined = undefined;
 }
