@@ -28,6 +28,11 @@ export interface FormatMemory {
 const isEnd = (char: string | undefined): boolean =>
   char === undefined || /\s/.test(char) || /[!-/:-@[-`{-~]/.test(char);
 
+/** How many arguments a format takes, or `undefined` where Linux says EINVAL. */
+export function countConversions(format: string): number | undefined {
+  return parse(format)?.filter((piece) => typeof piece !== 'string').length;
+}
+
 /** The pieces of a format, or `undefined` where Linux says EINVAL. */
 function parse(format: string): Piece[] | undefined {
   const pieces: Piece[] = [];

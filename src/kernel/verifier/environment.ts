@@ -49,6 +49,8 @@ export interface VerifyEnvironment {
   readonly kernelVersion: string;
   /** 0: none; bits 1: failing path, 2: every state, 4: counts only. */
   readonly logLevel: number;
+  /** Processors that the kernel can have; 1 when absent. */
+  readonly cpus?: number;
   /** Whether this kernel has the helper of that id. One that Linux has and this kernel lacks is refused by name. */
   readonly helperImplemented: (id: number) => boolean;
 }

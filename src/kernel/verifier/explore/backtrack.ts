@@ -374,6 +374,15 @@ export function markRegPrecise(ex: Explorer, regno: number): void {
   markChain(ex, state, ex.wanted);
 }
 
+/** The value in a stack slot matters. */
+export function markSlotPrecise(ex: Explorer, frameno: number, slot: number): void {
+  if (ex.allPrecise) return;
+  const state = ex.state;
+  ex.wanted.reset(state.curframe);
+  ex.wanted.addSlot(slot, frameno);
+  markChain(ex, state, ex.wanted);
+}
+
 /** What an equal state relied on matters on the current path too. */
 export function propagatePrecision(ex: Explorer, old: VerifierState, cur: VerifierState): boolean {
   if (ex.allPrecise) return false;

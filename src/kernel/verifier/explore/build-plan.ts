@@ -60,9 +60,11 @@ function markPoints(
       markBoth(idx + insn.off + 1);
       return;
     case 'call': {
+      // Linux takes every call for a branch: what follows is reached from a callee's exit.
+      markBoth(idx + 1);
       if (insn.target.kind === 'local') {
-        // What follows a call is reached from the callee's exit.
-        markBoth(idx + 1);
+        plan.markPrunePoint(idx);
+        markBoth(idx + insn.target.off + 1);
         return;
       }
       const facts = call(idx);
@@ -71,7 +73,7 @@ function markPoints(
         if (facts.callback === 'sync') {
           plan.markSyncCallback(idx);
           plan.markForcedCheckpoint(idx);
-          markBoth(idx + 1);
+          plan.markJumpPoint(idx);
         }
       }
       if (facts?.iterNext === true) {
@@ -81,6 +83,12 @@ function markPoints(
       }
       return;
     }
+    case 'ldimm64':
+      if (insn.imm.kind !== 'func') return;
+      plan.markPrunePoint(idx);
+      markBoth(idx + 2);
+      markBoth(idx + insn.imm.off + 1);
+      return;
     default:
   }
 }

@@ -3,18 +3,21 @@
  * and verified on their own. And the callbacks that helpers and kernel functions run.
  */
 import type { Insn } from '../../../isa/insn.ts';
-import { checkMemReg, processDynptrArg, regOffsetAllowed } from './call-args.ts';
+import type { Arg } from '../../helpers/prototypes-arg.ts';
+import { isNull } from './call-args.ts';
 import { CallMeta } from './call-meta.ts';
-import { checkRegType } from './call-types.ts';
+import { checkRegOffset, checkRegType } from './call-types.ts';
+import { processDynptrArg } from './dynptr.ts';
 import { leaveByException } from './exit.ts';
-import type { Explorer } from './explorer.ts';
+import { type Explorer, Refused } from './explorer.ts';
 import { Frame } from './frame.ts';
 import { type FuncArg, funcArgs } from './func-args.ts';
+import { checkMemReg } from './helper-memory.ts';
 import { JumpHistory } from './history.ts';
 import { clearPacketPointers, inSleepableContext, nonSleepableContext } from './references.ts';
-import { type RegState, UNINIT } from './reg.ts';
+import { UNINIT } from './reg.ts';
 import { mayBeNull, PTR_TO_ARENA, PTR_TO_CTX, SCALAR } from './reg-type.ts';
-import { destroyArguments, writeUnknown } from './regs.ts';
+import { writeUnknown } from './regs.ts';
 import { MAX_FRAMES, VerifierState } from './state.ts';
 
 type Call = Insn & { readonly kind: 'call' };
@@ -112,55 +115,58 @@ function matchesBtf(ex: Explorer, subprog: number): boolean {
   const sub = ex.draft.subprograms[subprog]!;
   if (sub.btfFunc === undefined || sub.unreliable) return false;
   const found = funcArgs(ex, subprog);
-  const matches = 'args' in found && found.args.every((arg, i) => argMatches(ex, subprog, arg, i + 1));
+  const matches = 'args' in found && argsMatch(ex, found.args);
   if (!matches) sub.unreliable = true;
   return matches;
 }
 
-function argMatches(ex: Explorer, subprog: number, arg: FuncArg, regno: number): boolean {
-  const reg = ex.state.frame().reg(regno);
-  const say = (text: string): false => {
-    ex.log.write(`${text}\n`);
+/** A mismatch is no refusal by itself: for a static function only the hint is lost. */
+function argsMatch(ex: Explorer, args: readonly FuncArg[]): boolean {
+  try {
+    for (const [i, arg] of args.entries()) checkArg(ex, arg, i + 1);
+    return true;
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    ex.log.write(`${error.refusal.problem}\n`);
     return false;
-  };
-  switch (arg.kind) {
-    case 'scalar':
-      return reg.type === SCALAR || say(`R${regno} is not a scalar`);
-    case 'ctx':
-      if (arg.untrusted) return true;
-      if (!regOffsetAllowed(ex, reg, regno, false)) return false;
-      return reg.type === PTR_TO_CTX || say(`arg#${regno - 1} expects pointer to ctx`);
-    case 'mem':
-      if (arg.untrusted) return true;
-      if (!regOffsetAllowed(ex, reg, regno, false)) return false;
-      checkMemReg(ex, regno, arg.memSize);
-      if (!arg.nullable && (mayBeNull(reg.type) || isNullScalar(reg))) {
-        return say(`arg#${regno - 1} is expected to be non-NULL`);
-      }
-      return true;
-    case 'arena':
-      return (
-        reg.type === PTR_TO_ARENA ||
-        reg.type === SCALAR ||
-        say(`R${regno} is not a pointer to arena or scalar.`)
-      );
-    case 'dynptr':
-      if (!regOffsetAllowed(ex, reg, regno, false)) return false;
-      processDynptrArg(ex, regno, { kind: 'dynptr', access: 'read' }, 0);
-      return true;
-    case 'btf_id':
-      if (arg.untrusted) return true;
-      if (arg.nullable && isNullScalar(reg)) return true;
-      return (
-        checkRegType(ex, regno, { kind: 'btf_id', ...(arg.nullable && { nullable: true }) }, new CallMeta(), arg.btfId) &&
-        regOffsetAllowed(ex, reg, regno, false)
-      );
   }
 }
 
-function isNullScalar(reg: RegState): boolean {
-  return reg.type === SCALAR && reg.scalar.isConst && (reg.scalar.valueHi | reg.scalar.valueLo) === 0;
+function checkArg(ex: Explorer, arg: FuncArg, regno: number): void {
+  const reg = ex.state.frame().reg(regno);
+  const refuse = (problem: string): never => ex.refuse('bad-func-argument', problem);
+  switch (arg.kind) {
+    case 'scalar':
+      if (reg.type !== SCALAR) refuse(`R${regno} is not a scalar`);
+      return;
+    case 'ctx':
+      checkRegOffset(ex, regno);
+      if (reg.type !== PTR_TO_CTX) refuse(`arg#${regno - 1} expects pointer to ctx`);
+      return;
+    case 'mem':
+      if (arg.untrusted) return;
+      checkRegOffset(ex, regno);
+      checkMemReg(ex, regno, arg.memSize);
+      if (!arg.nullable && mayBeNull(reg.type)) refuse(`arg#${regno - 1} is expected to be non-NULL`);
+      return;
+    case 'arena':
+      if (reg.type !== PTR_TO_ARENA && reg.type !== SCALAR) {
+        refuse(`R${regno} is not a pointer to arena or scalar.`);
+      }
+      return;
+    case 'dynptr':
+      checkRegOffset(ex, regno, { dynptr: true });
+      processDynptrArg(ex, regno, { kind: 'dynptr', access: 'read' }, 0);
+      return;
+    case 'btf_id':
+      if (arg.untrusted || (arg.nullable && isNull(reg))) return;
+      checkRegType(ex, regno, arg.nullable ? NULLABLE_BTF_ID : BTF_ID, new CallMeta(), arg.btfId);
+      checkRegOffset(ex, regno);
+  }
 }
+
+const BTF_ID: Arg = { kind: 'btf_id' };
+const NULLABLE_BTF_ID: Arg = { kind: 'btf_id', nullable: true };
 
 /**
  * The call runs a callback, any number of times, before it returns: one run is put aside to be explored, and its exit
@@ -198,6 +204,6 @@ export function pushAsyncCallback(
   callee.asyncEntryCount = caller.asyncEntryCount + 1;
   state.inSleepable = sleepable;
   state.frames.push(callee);
-  ex.pushAsync(state, subprog);
+  ex.forkFresh(state, ex.draft.subprograms[subprog]!.start, ex.insnIdx);
   set(ex, caller, callee);
 }

@@ -1,10 +1,11 @@
 /** Which register types an argument takes, and with which offsets. */
-import type { Btf, BtfTypeId } from '../../../btf/index.ts';
-import { formatBits } from '../value/print.ts';
+import type { BtfTypeId } from '../../../btf/index.ts';
 import type { Arg, ArgKind } from '../../helpers/prototypes-arg.ts';
+import { formatBits } from '../value/print.ts';
 import type { CallMeta } from './call-meta.ts';
 import type { Explorer } from './explorer.ts';
-import { kptrTarget, type SpecialField } from './record.ts';
+import { checkKptrMatch } from './kptr-access.ts';
+import { kptrTarget } from './record.ts';
 import type { RegState } from './reg.ts';
 import {
   baseType,
@@ -40,11 +41,9 @@ import {
   PTR_TO_TCP_SOCK,
   PTR_TO_XDP_SOCK,
   PTR_TRUSTED,
-  PTR_UNTRUSTED,
   type RegType,
   regTypeName,
   SCALAR,
-  typeFlags,
 } from './reg-type.ts';
 import { structIdsMatch } from './struct-match.ts';
 
@@ -121,11 +120,15 @@ export function checkRegType(
   if (arg.kind === 'mem') type &= ~DYNPTR_FLAGS;
   if (kptrSource && (type & MEM_ALLOC) !== 0) type &= ~(MEM_ALLOC | MEM_PERCPU);
   if (!compatible.includes(type)) {
-    ex.refuse('bad-argument-type', `R${regno} type=${regTypeName(reg.type)} expected=${compatible.map(regTypeName).join(', ')}`, {
-      reason: describeMismatch(reg, regno),
-      hint: mayBeNull(reg.type) ? `compare r${regno} with 0 first` : undefined,
-      errno: 'EACCES',
-    });
+    ex.refuse(
+      'bad-argument-type',
+      `R${regno} type=${regTypeName(reg.type)} expected=${compatible.map(regTypeName).join(', ')}`,
+      {
+        reason: describeMismatch(reg, regno),
+        hint: mayBeNull(reg.type) ? `compare r${regno} with 0 first` : undefined,
+        errno: 'EACCES',
+      },
+    );
   }
   if (baseType(reg.type) !== PTR_TO_BTF_ID) return;
   if (compatible === MEMORY) {
@@ -153,7 +156,7 @@ function checkKernelPointer(
   wanted: BtfTypeId | undefined,
 ): void {
   if ((reg.type & MEM_ALLOC) !== 0) {
-    if (meta.helper === 'kptr_xchg' && regno === 2) checkKptrMatch(ex, meta, reg, regno);
+    if (meta.helper === 'kptr_xchg' && regno === 2) checkKptrSource(ex, meta, reg, regno);
     return;
   }
   if ((reg.type & MEM_PERCPU) !== 0) return;
@@ -165,7 +168,7 @@ function checkKernelPointer(
     });
   }
   if (meta.helper === 'kptr_xchg') {
-    checkKptrMatch(ex, meta, reg, regno);
+    checkKptrSource(ex, meta, reg, regno);
     return;
   }
   const kernelBtf = ex.draft.environment.kernelBtf;
@@ -182,43 +185,10 @@ function checkKernelPointer(
 }
 
 /** A pointer that is put into a pointer field must be of the field's type and not be able to go stale. */
-function checkKptrMatch(ex: Explorer, meta: CallMeta, reg: RegState, regno: number): void {
+function checkKptrSource(ex: Explorer, meta: CallMeta, reg: RegState, regno: number): void {
   const { kptrField: field, kptrBtf } = meta;
-  if (field !== null && kptrBtf !== null) checkKptrStore(ex, kptrBtf, field, reg, regno);
-}
-
-/**
- * Refuses a pointer that may not be stored in a pointer field.
- *
- * @param valueBtf BTF of the value that has the field
- * @see kernel/bpf/verifier.c, map_kptr_match_type
- */
-export function checkKptrStore(
-  ex: Explorer,
-  valueBtf: Btf,
-  field: SpecialField,
-  reg: RegState,
-  regno: number,
-): void {
-  const target = kptrTarget(valueBtf, field, ex.draft.environment.kernelBtf);
-  const kernelPointer = reg.btf !== null && reg.btf === ex.draft.environment.kernelBtf;
-  let allowed = PTR_MAYBE_NULL | (kernelPointer ? PTR_TRUSTED | MEM_RCU : MEM_ALLOC);
-  if (kernelPointer && field.kind === 'kptr_unref') allowed |= PTR_UNTRUSTED;
-  if (!kernelPointer && field.kind === 'kptr_percpu') allowed |= MEM_PERCPU;
-  const pointer = baseType(reg.type) === PTR_TO_BTF_ID && reg.btf !== null;
-  if (pointer && (typeFlags(reg.type) & ~allowed) === 0) {
-    checkPointerOffset(ex, reg, regno, true);
-    const strict = field.kind === 'kptr_ref' || field.kind === 'kptr_percpu';
-    if (structIdsMatch(reg.btf!, reg.btfId, reg.off, target.btf, target.btfId, strict)) return;
-  }
-  const name = pointer && (typeFlags(reg.type) & ~allowed) === 0 ? reg.btf!.nameOf(reg.btfId) : '';
-  const expected = target.btf.nameOf(target.btfId);
-  const untrusted = field.kind === 'kptr_unref' ? ` or untrusted_ptr_${expected}` : '';
-  ex.refuse(
-    'bad-kptr',
-    `invalid kptr access, R${regno} type=${regTypeName(reg.type)}${name} expected=${regTypeName(PTR_TO_BTF_ID)}${expected}${untrusted}`,
-    { reason: `the field takes pointers to struct ${expected}`, errno: 'EACCES' },
-  );
+  if (field === null || kptrBtf === null) return;
+  checkKptrMatch(ex, field, kptrTarget(kptrBtf, field, ex.draft.environment.kernelBtf), reg, regno);
 }
 
 /** Pointers that may have any offset when they are passed as memory. */
@@ -257,9 +227,9 @@ export function checkRegOffset(
     if (what.dynptr && reg.type === PTR_TO_STACK) return;
     if (reg.off !== 0) {
       ex.refuse(
-        'bad-pointer-offset',
+        'modified-pointer',
         `R${regno} must have zero offset when passed to release func or trusted arg to kfunc`,
-        { reason: 'an object is given back by the pointer that was got for it' },
+        { reason: 'an object is given back by the pointer that was got for it', errno: 'EINVAL' },
       );
     }
     checkPointerOffset(ex, reg, regno, false);
@@ -274,20 +244,19 @@ export function checkPointerOffset(ex: Explorer, reg: RegState, regno: number, f
   const name = regTypeName(reg.type);
   const reason = 'a pointer of this kind is used as it was got';
   if (reg.off < 0) {
-    ex.refuse('bad-pointer-offset', `negative offset ${name} ptr R${regno} off=${reg.off} disallowed`, {
+    ex.refuse('modified-pointer', `negative offset ${name} ptr R${regno} off=${reg.off} disallowed`, {
       reason,
       errno: 'EACCES',
     });
   }
   if (!fixed && reg.off !== 0) {
-    ex.refuse(
-      'bad-pointer-offset',
-      `dereference of modified ${name} ptr R${regno} off=${reg.off} disallowed`,
-      { reason, errno: 'EACCES' },
-    );
+    ex.refuse('modified-pointer', `dereference of modified ${name} ptr R${regno} off=${reg.off} disallowed`, {
+      reason,
+      errno: 'EACCES',
+    });
   }
   if (!reg.scalar.isConst || (reg.scalar.valueHi | reg.scalar.valueLo) !== 0) {
-    ex.refuse('bad-pointer-offset', `variable ${name} access var_off=${formatBits(reg.scalar)} disallowed`, {
+    ex.refuse('modified-pointer', `variable ${name} access var_off=${formatBits(reg.scalar)} disallowed`, {
       reason,
       errno: 'EACCES',
     });

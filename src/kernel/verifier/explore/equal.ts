@@ -113,6 +113,7 @@ function sameKind(a: RegState, b: RegState): boolean {
     a.off === b.off &&
     a.range === b.range &&
     a.memSize === b.memSize &&
+    a.dynptrId === b.dynptrId &&
     a.map === b.map &&
     a.mapUid === b.mapUid &&
     a.btf === b.btf &&

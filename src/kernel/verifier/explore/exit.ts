@@ -6,8 +6,8 @@ import { formatSigned } from '../value/print.ts';
 import type { Scalar } from '../value/scalar.ts';
 import { slt } from '../value/wide.ts';
 import { markRegPrecise } from './backtrack.ts';
-import type { Explorer } from './explorer.ts';
 import { type ExitRange, programExit } from './exit-range.ts';
+import type { Explorer } from './explorer.ts';
 import { checkResourceLeak } from './leaks.ts';
 import { earlierRound, widenScalars } from './may-goto.ts';
 import { baseType, PTR_TO_STACK, regTypeName, SCALAR } from './reg-type.ts';
@@ -81,9 +81,7 @@ export function returnToCaller(ex: Explorer): void {
 export function within(scalar: Scalar, range: ExitRange): boolean {
   if (range.bits === 32) return range.min <= scalar.s32min && scalar.s32max <= range.max;
   const { sminHi, sminLo, smaxHi, smaxLo } = scalar;
-  return (
-    !slt(sminHi, sminLo, range.min >> 31, range.min) && !slt(range.max >> 31, range.max, smaxHi, smaxLo)
-  );
+  return !slt(sminHi, sminLo, range.min >> 31, range.min) && !slt(range.max >> 31, range.max, smaxHi, smaxLo);
 }
 
 /** Refuses a value that is not in its range. @param when `At program exit` @param register `R0` */
@@ -116,10 +114,14 @@ export function checkReturnCode(ex: Explorer, regno: number): void {
   const reg = ex.state.frame().reg(regno);
   if (!subprog && exit.mayReturn?.(reg)) {
     if (reg.off !== 0 || !reg.scalar.isConst || (reg.scalar.valueHi | reg.scalar.valueLo) !== 0) {
-      ex.refuse('bad-return-value', `dereference of modified ${regTypeName(reg.type)} ptr R${regno} off=${reg.off} disallowed`, {
-        reason: 'a pointer is returned to the kernel as it was got',
-        errno: 'EACCES',
-      });
+      ex.refuse(
+        'bad-return-value',
+        `dereference of modified ${regTypeName(reg.type)} ptr R${regno} off=${reg.off} disallowed`,
+        {
+          reason: 'a pointer is returned to the kernel as it was got',
+          errno: 'EACCES',
+        },
+      );
     }
     return;
   }

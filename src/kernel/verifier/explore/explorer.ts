@@ -11,7 +11,7 @@ import { Bug } from '../../../base/error.ts';
 import type { Insn } from '../../../isa/insn.ts';
 import type { Errno } from '../../../sys/errno.ts';
 import { PROG_LOAD_FLAGS } from '../../../sys/flags.ts';
-import type { Refusal, RejectCode } from '../rejection.ts';
+import { REJECT_CODES, type Refusal, type RejectCode } from '../rejection.ts';
 import { type Draft, subprogramStarting } from '../structure/draft.ts';
 import { InsnAux } from './aux.ts';
 import { Wanted } from './backtrack.ts';
@@ -149,13 +149,17 @@ export class Explorer implements EqualityRules {
     return flow;
   }
 
-  /** The program is refused at the current instruction, in Linux's words and in ours. */
+  /**
+   * The program is refused at the current instruction, in Linux's words and in ours. `problem` goes to the log, unless
+   * it is there already or Linux says nothing (`logged`).
+   */
   refuse(
     code: RejectCode,
     problem: string,
-    more: { reason?: string; hint?: string | undefined; errno?: Errno } = {},
+    more: { reason?: string; hint?: string | undefined; errno?: Errno; logged?: boolean } = {},
   ): never {
     const { reason = problem, hint, errno } = more;
+    if (more.logged !== true) this.log.write(`${problem}\n`);
     throw new Refused({
       code,
       insn: this.insnIdx,
@@ -174,6 +178,7 @@ export class Explorer implements EqualityRules {
     this.log.write('old state:');
     this.log.frame(old, cur.curframe, true);
     this.refuse('infinite-loop', `infinite loop detected at insn ${insnIdx}`, {
+      logged: true,
       reason: 'the loop came back to the same instruction with nothing changed that could end it',
       hint: 'let every round change a value that the exit condition tests',
     });
@@ -238,7 +243,6 @@ export class Explorer implements EqualityRules {
     this.pending.push({ state: copy, insnIdx, prevInsnIdx, logPos: this.log.position });
     if (this.pending.length > MAX_PENDING) {
       const problem = `The sequence of ${this.pending.length} jumps is too complex.`;
-      this.log.write(`${problem}\n`);
       this.refuse('too-complex', problem, { errno: 'E2BIG' });
     }
     if (copy.parent !== null) copy.parent.branches++;
@@ -248,19 +252,49 @@ export class Explorer implements EqualityRules {
   /** As {@link fork}, for a state that was made from nothing (a callback that runs later). */
   forkFresh(state: VerifierState, insnIdx: number, prevInsnIdx: number): void {
     this.pending.push({ state, insnIdx, prevInsnIdx, logPos: this.log.position });
+    if (this.pending.length > MAX_PENDING) {
+      const problem = `The sequence of ${this.pending.length} jumps is too complex for async cb.`;
+      this.refuse('too-complex', problem, { errno: 'E2BIG' });
+    }
   }
 
   /** Explores from the state that was set up until no path is left. */
   explore(): void {
+    for (;;) {
+      try {
+        this.run();
+        return;
+      } catch (error) {
+        if (!(error instanceof Refused) || !this.blocksSpeculation(error)) throw error;
+        this.log.markAll();
+        pathEnded(this, this.state);
+        if (!this.next()) return;
+        this.announce = true;
+      }
+    }
+  }
+
+  /**
+   * What would go wrong after a mispredicted branch is no reason to refuse the program: a barrier before the
+   * instruction keeps speculation from reaching it.
+   */
+  private blocksSpeculation({ refusal }: Refused): boolean {
+    if (!this.state.speculative) return false;
+    const errno = refusal.errno ?? REJECT_CODES[refusal.code].errno;
+    if (errno !== 'EPERM' && errno !== 'EACCES' && errno !== 'EINVAL') return false;
+    const aux = this.aux[this.insnIdx]!;
+    aux.nospec = true;
+    aux.aluState = 0;
+    return true;
+  }
+
+  private run(): void {
     let prev = this.prevInsnIdx;
     for (;;) {
       this.historyEntryOpen = false;
       this.prevInsnIdx = prev;
       const { state, insnIdx } = this;
       const insn = this.insns[insnIdx];
-      if (insnIdx >= this.insns.length || insn === undefined) {
-        this.refuse('bad-call-target', `invalid insn idx ${insnIdx} insn_cnt ${this.insns.length}`);
-      }
       if (++this.processed > MAX_PROCESSED) this.refuseTooLarge();
       state.lastInsnIdx = this.prevInsnIdx;
       state.insnIdx = insnIdx;
@@ -272,12 +306,12 @@ export class Explorer implements EqualityRules {
         if (this.plan.isJumpPoint(insnIdx)) this.pushHistory({});
         if (this.log.wantsPath) {
           this.log.insn(this, this.announce);
-          this.announce = false;
+          if (this.log.wantsStates) this.announce = false;
         }
         if (!(state.speculative && this.aux[insnIdx]!.nospec)) {
           this.stackLiveness.begin(insnIdx);
           prev = insnIdx;
-          ended = checkInsn(this, insn);
+          ended = insn === undefined ? this.refuseSlot(insnIdx) : checkInsn(this, insn);
           this.stackLiveness.commit();
         } else {
           ended = true;
@@ -305,9 +339,18 @@ export class Explorer implements EqualityRules {
     return true;
   }
 
+  /** The slot is no instruction, which matters only now that a path reached it. */
+  private refuseSlot(insnIdx: number): never {
+    const found = this.draft.problems.get(insnIdx);
+    if (found === undefined) {
+      const problem = `invalid insn idx ${insnIdx} insn_cnt ${this.insns.length}`;
+      return this.refuse('bad-call-target', problem, { errno: 'EFAULT' });
+    }
+    return this.refuse(found.code as RejectCode, found.linux, { reason: found.problem });
+  }
+
   private refuseTooLarge(): never {
     const problem = `BPF program is too large. Processed ${this.processed} insn`;
-    this.log.write(`${problem}\n`);
     this.refuse('too-complex', problem, {
       reason: `verification may process ${MAX_PROCESSED} instructions over all paths`,
       hint: 'split the program with tail calls or global functions, or bound its loops tighter',
@@ -322,6 +365,8 @@ export class Explorer implements EqualityRules {
     this.state = state;
     this.insnIdx = insnIdx;
     this.prevInsnIdx = -1;
+    this.announce = false;
+    this.log.restart();
     this.stackLiveness.frameChanged();
   }
 }

@@ -51,6 +51,8 @@ export class RegState {
   range = 0;
   /** Memory and dynptr slices: size in bytes. */
   memSize = 0;
+  /** Memory: id of the dynptr that it is a slice of; 0 for none. */
+  dynptrId = 0;
   /** Map pointers and map values. */
   map: MapFacts | null = null;
   /** Which run-time instance of an inner map; 0 for maps that the program names. */
@@ -79,6 +81,7 @@ export class RegState {
         this.refObjId === other.refObjId &&
         this.range === other.range &&
         this.memSize === other.memSize &&
+        this.dynptrId === other.dynptrId &&
         this.map === other.map &&
         this.mapUid === other.mapUid &&
         this.btf === other.btf &&
@@ -97,6 +100,7 @@ export class RegState {
     copy.refObjId = this.refObjId;
     copy.range = this.range;
     copy.memSize = this.memSize;
+    copy.dynptrId = this.dynptrId;
     copy.map = this.map;
     copy.mapUid = this.mapUid;
     copy.btf = this.btf;
