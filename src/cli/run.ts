@@ -2,6 +2,7 @@ import { InputError } from '../base/error.ts';
 import { type LoadedObject, loadObject, type ObjectSpec, parseObject } from '../loader/index.ts';
 import { readWhole } from './files.ts';
 import { EXIT, type Io } from './io.ts';
+import { kernelTypes } from './kernel-types.ts';
 import { type Arguments, type CommandFact, countOption, JSON_OPTION } from './options.ts';
 import type { Command } from './registry.ts';
 import { globalValues, mapContents } from './run/contents.ts';
@@ -30,6 +31,11 @@ const fact: CommandFact = {
       value: 'KERNEL',
       choices: ['embedded', 'linux'],
       about: 'which kernel runs it (embedded)',
+    },
+    {
+      name: '--btf',
+      value: 'FILE',
+      about: "kernel types for the embedded kernel (the running Linux's, where an object needs them)",
     },
     { name: '--map', value: 'NAME', about: 'show this map alone, and all of it' },
     JSON_OPTION,
@@ -64,7 +70,8 @@ async function run(args: Arguments, io: Io): Promise<number> {
   const source = await FrameSource.open(capture);
   let observed: ObservedKernel | undefined;
   try {
-    observed = await openKernel((args.options.get('--kernel') ?? 'embedded') as KernelName);
+    const kernelName = (args.options.get('--kernel') ?? 'embedded') as KernelName;
+    observed = await openKernel(kernelName, kernelTypes(args.options.get('--btf'), spec));
     using object = loadObject(observed.kernel, spec, { programs: [name] });
     return await runLoaded({ args, io, path, repeat, source, observed, object, name });
   } finally {

@@ -4,10 +4,10 @@ import type { Fd } from '../../sys/index.ts';
 import type { ObservedKernel } from './kernel.ts';
 import type { RecordCount } from './report.ts';
 
-/** A kernel of this process's own. */
-export function openEmbedded(): ObservedKernel {
+/** A kernel of this process's own. @param btf its own types, where a program needs them */
+export function openEmbedded(btf: Uint8Array | undefined): ObservedKernel {
   const lines: string[] = [];
-  const kernel = createKernel({ trace: (line) => lines.push(line) });
+  const kernel = createKernel({ trace: (line) => lines.push(line), ...(btf && { btf }) });
   return { kernel, trace: () => lines, watch: (object) => watch(kernel, object) };
 }
 

@@ -17,9 +17,12 @@ export interface ObservedKernel {
 
 export type KernelName = 'embedded' | 'linux';
 
-/** @throws InputError when the kernel can't be used here, saying why */
-export async function openKernel(name: KernelName): Promise<ObservedKernel> {
+/**
+ * @param btf the kernel types that an object relocates against; Linux has its own
+ * @throws InputError when the kernel can't be used here, saying why
+ */
+export async function openKernel(name: KernelName, btf: Uint8Array | undefined): Promise<ObservedKernel> {
   return name === 'linux'
     ? (await import('./linux.ts')).openObservedLinux()
-    : (await import('./embedded.ts')).openEmbedded();
+    : (await import('./embedded.ts')).openEmbedded(btf);
 }
