@@ -10,13 +10,13 @@ import { checkRegOffset, checkRegType } from './call-types.ts';
 import { processDynptrArg } from './dynptr.ts';
 import { leaveByException } from './exit.ts';
 import { type Explorer, Refused } from './explorer.ts';
-import { Frame } from './frame.ts';
+import { FP, Frame } from './frame.ts';
 import { type FuncArg, funcArgs } from './func-args.ts';
 import { checkMemReg } from './helper-memory.ts';
 import { JumpHistory } from './history.ts';
 import { clearPacketPointers, inSleepableContext, nonSleepableContext } from './references.ts';
-import { UNINIT } from './reg.ts';
-import { mayBeNull, PTR_TO_ARENA, PTR_TO_CTX, SCALAR } from './reg-type.ts';
+import { pointerReg, UNINIT } from './reg.ts';
+import { mayBeNull, PTR_TO_ARENA, PTR_TO_CTX, PTR_TO_STACK, SCALAR } from './reg-type.ts';
 import { writeUnknown } from './regs.ts';
 import { MAX_FRAMES, VerifierState } from './state.ts';
 
@@ -104,10 +104,20 @@ function enterFrame(
       errno: 'E2BIG',
     });
   }
-  const callee = new Frame(callsite, state.curframe + 1, subprog);
+  const callee = newFrame(ex, callsite, state.curframe + 1, subprog);
   set(ex, caller, callee);
   state.frames.push(callee);
   return callee;
+}
+
+/** A frame in which only r10 is set. The log shows the whole of it before its first instruction. */
+function newFrame(ex: Explorer, callsite: number, frameno: number, subprog: number): Frame {
+  const frame = new Frame(callsite, frameno, subprog);
+  const top = pointerReg(PTR_TO_STACK);
+  top.frameno = frameno;
+  frame.regs[FP] = top;
+  ex.log.markAll();
+  return frame;
 }
 
 /** Compares the arguments in r1 to r5 with the BTF of the subprogram; says in the log what does not agree. */
@@ -198,7 +208,7 @@ export function pushAsyncCallback(
   matchesBtf(ex, subprog);
   const caller = ex.state.frame();
   const state = new VerifierState(new JumpHistory());
-  const callee = new Frame(-1, 0, subprog);
+  const callee = newFrame(ex, -1, 0, subprog);
   callee.kind = 'async_callback';
   callee.callbackRet = [0, 0];
   callee.asyncEntryCount = caller.asyncEntryCount + 1;

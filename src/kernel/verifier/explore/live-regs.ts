@@ -7,7 +7,7 @@ import type { Draft } from '../structure/draft.ts';
 import { flowOf } from './flow.ts';
 
 const R0 = 1;
-const R6 = 1 << 6;
+const ALL = 0xffff;
 const CALLER_SAVED = 0x3f;
 const ARGS = 0x3e;
 
@@ -48,9 +48,9 @@ function effectOf(insn: Insn, argCount: number | undefined): Effect {
     case 'ldimm64':
       return { def: bit(insn.dst), use: 0 };
     case 'ld_abs':
-      return { def: CALLER_SAVED, use: R6 };
     case 'ld_ind':
-      return { def: CALLER_SAVED, use: R6 | bit(insn.src) };
+      // Linux does not look into them.
+      return { def: 0, use: ALL };
     case 'ja':
     case 'may_goto':
       return { def: 0, use: 0 };
