@@ -125,14 +125,29 @@ export function accessMapValue(
     }
   }
   if (access !== 'read' || valueRegno < 0) return;
-  const constant = map.frozen && reg.scalar.isConst ? contents(map, at, size, signed) : undefined;
+  const constant = map.frozen && reg.scalar.isConst ? contents(ex, map, at, size, signed) : undefined;
   if (constant === undefined) loadUnknown(ex, valueRegno, size, signed);
   else ex.state.frame().regs[valueRegno] = scalarReg(constant);
 }
 
 /** What a load from a value yields that neither programs nor user space can change any more. */
-function contents(map: MapFacts, off: number, size: number, signed: boolean): Scalar | undefined {
-  if ((map.flags & MAP_CREATE_FLAGS.BPF_F_RDONLY_PROG) === 0) return undefined;
+function contents(
+  ex: Explorer,
+  map: MapFacts,
+  off: number,
+  size: number,
+  signed: boolean,
+): Scalar | undefined {
+  if (map.type !== 'array' || (map.flags & MAP_CREATE_FLAGS.BPF_F_RDONLY_PROG) === 0) return undefined;
+  if (map.maxEntries !== 1) {
+    // Linux says nothing here.
+    ex.refuse('map-access', `constant contents of an array of ${map.maxEntries} entries`, {
+      logged: true,
+      reason: `the value is a constant, and Linux finds constants only in arrays of one entry; this one has ${map.maxEntries}`,
+      hint: 'do not freeze the map, or look the value up at an offset that is not constant',
+      errno: 'ENOTSUPP',
+    });
+  }
   const bytes = map.contents?.(off, size);
   if (bytes === undefined || bytes.length < size) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset, size);

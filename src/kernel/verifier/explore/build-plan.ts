@@ -19,7 +19,6 @@ export interface CallFacts {
 export function buildPlan(draft: Draft, call: (idx: number) => CallFacts | undefined): Plan {
   const plan = new Plan(draft.count);
   for (let idx = 0; idx < draft.count; idx++) markPoints(draft, plan, idx, call);
-  for (const sub of draft.subprograms) plan.markPrunePoint(sub.start);
   computeLiveRegs(draft, (idx) => call(idx)?.args, plan.liveRegs);
   plan.scc.set(
     findLoops(

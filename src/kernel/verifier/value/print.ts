@@ -27,8 +27,9 @@ export function formatUnsigned(high: number, low: number): string {
   return high === 0 && low >= 0 && low <= UNSIGNED_DECIMAL_MAX ? String(low) : hex(high, low);
 }
 
-/** The known bits: value, then mask of the unknown ones. */
+/** The known bits: value, then mask of the unknown ones; a known value alone. */
 export function formatBits(scalar: Scalar): string {
+  if (scalar.isConst) return formatUnsigned(scalar.valueHi, scalar.valueLo);
   return `(${hex(scalar.valueHi, scalar.valueLo)}; ${hex(scalar.maskHi, scalar.maskLo)})`;
 }
 
