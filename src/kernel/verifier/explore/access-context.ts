@@ -11,7 +11,7 @@ import {
 } from '../../programs/index.ts';
 import type { Draft } from '../structure/draft.ts';
 import { formatBits } from '../value/print.ts';
-import { accessBtfContext } from './access-btf.ts';
+import { accessBtfContext } from './btf-context.ts';
 import { loadUnknown } from './access-value.ts';
 import type { Explorer } from './explorer.ts';
 import { pointerReg, type RegState } from './reg.ts';
@@ -96,7 +96,7 @@ export function accessContext(
   const { facts, type, attach, caps } = rules(ex.draft);
   checkContextPointer(ex, regno, reg);
   if (BTF_CONTEXTS.has(type)) {
-    accessBtfContext(ex, off);
+    accessBtfContext(ex, off, size, access, valueRegno, signed);
     return;
   }
   const place = facts.context.access(access, off, size, attach, caps);

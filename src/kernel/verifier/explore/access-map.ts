@@ -12,7 +12,7 @@ import { type RegState, scalarReg } from './reg.ts';
 const POINTERS: readonly FieldKind[] = ['kptr_unref', 'kptr_ref', 'kptr_percpu', 'uptr'];
 
 /** Special fields as the log names them. @see kernel/bpf/btf.c, btf_field_type_name */
-const FIELD_NAMES: Readonly<Record<FieldKind, string>> = {
+export const FIELD_NAMES: Readonly<Record<FieldKind, string>> = {
   spin_lock: 'bpf_spin_lock',
   res_spin_lock: 'bpf_res_spin_lock',
   timer: 'bpf_timer',

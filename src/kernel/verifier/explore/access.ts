@@ -109,7 +109,7 @@ export function checkMemAccess(
       if (access === 'read') loadUnknown(ex, valueRegno, size, signed);
       return;
     case CONST_PTR_TO_MAP:
-      accessMapObject(ex, regno, at);
+      accessMapObject(ex, regno, reg, at, size, access, valueRegno);
       return;
     case PTR_TO_ARENA:
       if (access === 'read') loadUnknown(ex, valueRegno, size, signed);
@@ -145,7 +145,7 @@ function accessOther(
         if (access === 'read') loadUnknown(ex, valueRegno, size, signed);
         return;
       case PTR_TO_BTF_ID:
-        accessBtfObject(ex, regno, reg, at, access);
+        accessBtfObject(ex, regno, reg, at, size, access, valueRegno);
         return;
       case PTR_TO_BUF:
         if (readOnly && access === 'write') refuseWrite(ex, regno, reg);

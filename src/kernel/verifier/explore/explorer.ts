@@ -313,6 +313,8 @@ export class Explorer implements EqualityRules {
           prev = insnIdx;
           ended = insn === undefined ? this.refuseSlot(insnIdx) : checkInsn(this, insn);
           this.stackLiveness.commit();
+          // A barrier behind the instruction ends what runs ahead.
+          ended ||= state.speculative && this.aux[insnIdx]!.nospecResult;
         } else {
           ended = true;
         }

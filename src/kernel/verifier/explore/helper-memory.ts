@@ -70,7 +70,7 @@ export function checkHelperMem(
       checkBuffer(ex, bufferName(reg), regno, reg, reg.off, size);
       return;
     case PTR_TO_BTF_ID:
-      accessBtfObject(ex, regno, reg, reg.off, access);
+      accessBtfObject(ex, regno, reg, reg.off, size, access, -1);
       return;
     case PTR_TO_CTX:
       if (programType(ex.draft) === 'syscall') {

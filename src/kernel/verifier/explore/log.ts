@@ -11,7 +11,8 @@ import { helperName } from '../../../sys/helper-ids.ts';
 import type { Draft } from '../structure/draft.ts';
 import { formatRanges, formatSigned, formatUnsigned } from '../value/print.ts';
 import type { Explorer } from './explorer.ts';
-import { type Frame, SLOT_BYTES, STACK_DYNPTR, STACK_INVALID, STACK_ITER, STACK_SPILL } from './frame.ts';
+import { FP, type Frame, SLOT_BYTES, STACK_DYNPTR, STACK_INVALID, STACK_ITER, STACK_SPILL } from './frame.ts';
+import type { Plan } from './plan.ts';
 import type { RegState } from './reg.ts';
 import {
   baseType,
@@ -94,8 +95,9 @@ export class Log {
     return this.length;
   }
 
+  /** Messages are written at every level but 0; what only shows a path is for its writer to leave out below level 1. */
   write(text: string): void {
-    if (this.level === 0 || !this.wantsPath) return;
+    if (this.level === 0) return;
     this.chunks.push(text);
     this.length += text.length;
   }
@@ -134,9 +136,15 @@ export class Log {
     return (this.touchedRegs | this.touchedSlotsLow | this.touchedSlotsHigh) !== 0;
   }
 
+  /** A function is verified from its start: its first source line is shown, and its first state whole. */
+  restart(): void {
+    this.lastLine = undefined;
+    this.markAll();
+  }
+
   /** The source line of an instruction, unless it is the one shown last. */
   line(insnIdx: number): void {
-    if (!this.wantsPath) return;
+    if (this.level === 0) return;
     const { lines } = this.draft;
     let idx = insnIdx;
     while (idx > 0 && !lines.has(idx)) idx--;
@@ -148,9 +156,9 @@ export class Log {
     this.write(`; ${line.text.trimStart()} @ ${file}:${line.line}\n`);
   }
 
-  /** An instruction that is about to be checked. @param announce the path was just taken up */
+  /** An instruction that is about to be checked. @param announce the path was just taken up: shown at level 2 */
   insn(ex: Explorer, announce: boolean): void {
-    if (announce) {
+    if (announce && this.wantsStates) {
       const speculative = ex.state.speculative ? ' (speculative execution)' : '';
       this.write(`\nfrom ${ex.prevInsnIdx} to ${ex.insnIdx}${speculative}:`);
       this.frame(ex.state, ex.state.curframe, true);
@@ -165,7 +173,7 @@ export class Log {
 
   /** What the instruction touched, behind it where nothing was written since. */
   insnState(ex: Explorer): void {
-    if (!this.wantsPath) return;
+    if (this.level === 0) return;
     if (this.lineEnd > 0 && this.lineEnd === this.length) {
       this.truncate(this.length - 1);
       const width = Math.max(this.lineWidth + MIN_ALIGNMENT / 2, ALIGNMENT);
@@ -179,6 +187,7 @@ export class Log {
 
   /** The path ends because an equal state was explored before. @param from where the path was taken up, if just now */
   safe(insnIdx: number, from: number | undefined, speculative: boolean): void {
+    if (!this.wantsPath) return;
     if (from === undefined) this.write(`${insnIdx}: safe\n`);
     else this.write(`\nfrom ${from} to ${insnIdx}${speculative ? ' (speculative execution)' : ''}: safe\n`);
   }
@@ -200,7 +209,7 @@ export class Log {
 
   /** One frame's registers and stack. @param all or only what was touched */
   frame(state: VerifierState, frameno: number, all: boolean): void {
-    if (!this.wantsPath) return;
+    if (this.level === 0) return;
     const frame = state.frames[frameno]!;
     let text = frameno > 0 ? ` frame${frameno}:` : '';
     for (let i = 0; i < frame.regs.length; i++) {
@@ -254,14 +263,37 @@ export class Log {
     return text;
   }
 
+  /** Level 2, before anything else: where each subprogram starts. */
+  subprograms(): void {
+    if (!this.wantsStates) return;
+    for (const [i, { start }] of this.draft.subprograms.entries()) this.write(`func#${i} @${start}\n`);
+  }
+
+  /** Level 2: the loop that each instruction is in, and the registers that may be read before they are written again. */
+  liveRegs({ liveRegs, scc }: Plan): void {
+    if (!this.wantsStates) return;
+    this.write('Live regs before insn:\n');
+    for (const [idx, insn] of this.draft.insns.entries()) {
+      if (insn === undefined && !this.draft.problems.has(idx)) continue;
+      const loop = scc[idx] === 0 ? '' : String(scc[idx]);
+      let regs = '';
+      for (let i = 0; i < FP; i++) regs += (liveRegs[idx]! & (1 << i)) === 0 ? '.' : i;
+      this.write(`${loop.padStart(3)} ${String(idx).padStart(3)}: ${regs} ${this.insnText(idx)}\n`);
+    }
+  }
+
   /** The whole log, closed with the counts. */
   finish(counts: Counts): string {
     if (this.level === 0) return '';
     const { processed, maxStatesPerInsn, totalStates, peakStates } = counts;
-    const closing =
+    const depths = this.draft.subprograms.map(({ stackDepth }) => stackDepth).join('+');
+    // How long it took depends on the machine: the embedded kernel says the same for the same input.
+    const stats = (this.level & COUNTS) === 0 ? '' : `verification time 0 usec\nstack depth ${depths}\n`;
+    return (
+      `${this.chunks.join('')}${stats}` +
       `processed ${processed} insns (limit 1000000) max_states_per_insn ${maxStatesPerInsn} ` +
-      `total_states ${totalStates} peak_states ${peakStates} mark_read 0\n`;
-    return (this.level & (PATH | STATES | COUNTS)) === 0 ? '' : this.chunks.join('') + closing;
+      `total_states ${totalStates} peak_states ${peakStates} mark_read 0\n`
+    );
   }
 }
 

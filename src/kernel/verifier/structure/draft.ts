@@ -36,10 +36,13 @@ export interface Draft {
   /** What is wrong with a slot by itself. Linux finds some of it before and some of it during exploration. */
   readonly problems: ReadonlyMap<number, Problem>;
   subprograms: DraftSubprogram[];
+  /** From function info: which FUNC starts at which slot, in order. */
+  funcRecords: readonly { readonly insn: number; readonly type: BtfTypeId }[];
+  /** The subprogram that the entry function's BTF names as the one that exceptions end in. */
+  exceptionCallback?: number;
   readonly maps: MapFacts[];
   readonly mapRefs: Map<number, number>;
   readonly lines: Map<number, SourceLine>;
-  processed: number;
 }
 
 export function draft(input: ProgramInput, environment: VerifyEnvironment): Draft {
@@ -53,10 +56,10 @@ export function draft(input: ProgramInput, environment: VerifyEnvironment): Draf
     insns,
     problems: new Map(problems.map((problem) => [problem.idx, problem])),
     subprograms: [],
+    funcRecords: [],
     maps: [],
     mapRefs: new Map(),
     lines: new Map(),
-    processed: 0,
   };
 }
 

@@ -22,10 +22,17 @@ function hasTail({ bytes, recSize }: InfoRecords, at: number, known: number): bo
   return bytes.subarray(at + known, at + recSize).some((byte) => byte !== 0);
 }
 
-export function checkFuncInfo(draft: Draft): Verdict {
+/** The FUNC that function info gives to a slot. */
+export interface FuncRecord {
+  readonly insn: number;
+  readonly type: BtfTypeId;
+}
+
+/** Reads the records of functions, by themselves. */
+export function checkFuncRecords(draft: Draft): Verdict {
   const { funcInfo, btf } = draft.input;
   const count = funcInfo ? recordCount(funcInfo) : 0;
-  if (!funcInfo || !btf || count === 0) return checkWithoutFuncInfo(draft);
+  if (!funcInfo || !btf || count === 0) return undefined;
   if (funcInfo.recSize < FUNC_INFO_SIZE || funcInfo.recSize > MAX_REC_SIZE || funcInfo.recSize % 4 !== 0) {
     return refuse(
       'bad-func-info',
@@ -35,7 +42,7 @@ export function checkFuncInfo(draft: Draft): Verdict {
     );
   }
   const view = new DataView(funcInfo.bytes.buffer, funcInfo.bytes.byteOffset, funcInfo.bytes.length);
-  const records: { insn: number; type: BtfTypeId }[] = [];
+  const records: FuncRecord[] = [];
   for (let i = 0; i < count; i++) {
     const at = i * funcInfo.recSize;
     if (hasTail(funcInfo, at, FUNC_INFO_SIZE)) {
@@ -65,24 +72,24 @@ export function checkFuncInfo(draft: Draft): Verdict {
     }
     records.push({ insn, type: type as BtfTypeId });
   }
-  return matchSubprograms(draft, btf, records);
+  draft.funcRecords = records;
+  return undefined;
 }
 
-function matchSubprograms(
-  draft: Draft,
-  btf: Btf,
-  records: readonly { insn: number; type: BtfTypeId }[],
-): Verdict {
-  const { subprograms } = draft;
-  if (records.length !== subprograms.length) {
+/** Gives the subprograms their names and types. */
+export function checkFuncInfo(draft: Draft): Verdict {
+  const { subprograms, funcRecords } = draft;
+  const { btf } = draft.input;
+  if (btf === undefined || funcRecords.length === 0) return checkWithoutFuncInfo(draft);
+  if (funcRecords.length !== subprograms.length) {
     return refuse(
       'bad-func-info',
       0,
       `number of funcs in func_info doesn't match number of subprogs`,
-      `there are ${records.length} records and ${subprograms.length} functions`,
+      `there are ${funcRecords.length} records and ${subprograms.length} functions`,
     );
   }
-  for (const [i, { insn, type }] of records.entries()) {
+  for (const [i, { insn, type }] of funcRecords.entries()) {
     const sub = subprograms[i]!;
     if (insn !== sub.start) {
       return refuse(
@@ -145,7 +152,7 @@ export function checkLineInfo(draft: Draft): Verdict {
     return refuse(
       'bad-line-info',
       0,
-      `invalid line info rec size ${recSize}`,
+      '',
       `a record has ${LINE_INFO_SIZE} to ${MAX_REC_SIZE} bytes, a multiple of 4`,
     );
   }
@@ -193,7 +200,7 @@ export function checkLineInfo(draft: Draft): Verdict {
     const place = view.getUint32(at + 12, true);
     draft.lines.set(insn, {
       file: btf.strings.get(fileOffset, 'line info'),
-      text: btf.strings.get(textOffset, 'line info').trim(),
+      text: btf.strings.get(textOffset, 'line info').trimStart(),
       line: place >>> 10,
       column: place & 0x3ff,
     });
@@ -201,17 +208,17 @@ export function checkLineInfo(draft: Draft): Verdict {
     const next = draft.subprograms[sub];
     if (next === undefined) continue;
     if (insn === next.start) sub++;
-    else if (insn > next.start) return missing(sub, next.start);
+    else if (insn > next.start) return missing(`func#${sub}`, next.start);
   }
   const left = draft.subprograms[sub];
-  return left && missing(sub, left.start);
+  return left && missing(`${draft.subprograms.length - sub} funcs starting from func#${sub}`, left.start);
 }
 
-function missing(sub: number, start: number): Verdict {
+function missing(what: string, start: number): Verdict {
   return refuse(
     'bad-line-info',
     start,
-    `missing bpf_line_info for func#${sub}`,
+    `missing bpf_line_info for ${what}`,
     'each function needs a record for its first instruction',
   );
 }

@@ -5,8 +5,9 @@
 import { CALL_CODE, CLASS, CLASS_MASK, EXIT_CODE, FORMS } from '../../../isa/opcodes.ts';
 import { helperId } from '../../../sys/helper-ids.ts';
 import { LIMITS } from '../../../sys/limits.ts';
+import { declTags } from '../explore/decl-tags.ts';
 import type { Refusal, Verdict } from '../rejection.ts';
-import type { Draft, DraftSubprogram } from './draft.ts';
+import { type Draft, type DraftSubprogram, subprogramStarting } from './draft.ts';
 
 const TAIL_CALL = helperId('tail_call');
 /** The bits of a jump's opcode that say what it does. */
@@ -70,9 +71,70 @@ export function findSubprograms(draft: Draft): Verdict {
       };
     }
   }
+  const handler = exceptionCallback(draft);
+  if (typeof handler === 'object') return handler;
+  if (handler !== undefined) starts.add(handler);
   draft.subprograms = [...starts].sort((a, b) => a - b).map(subprogram);
   for (const [i, sub] of draft.subprograms.entries()) sub.end = draft.subprograms[i + 1]?.start ?? count;
+  if (handler !== undefined) draft.exceptionCallback = subprogramStarting(draft, handler);
   return undefined;
+}
+
+const HANDLER_TAG = 'exception_callback:';
+
+/** Where the function starts that the entry function's BTF tags as the one to end exceptions in. */
+function exceptionCallback({ input: { btf }, funcRecords }: Draft): number | Refusal | undefined {
+  const main = funcRecords[0];
+  if (btf === undefined || main === undefined) return undefined;
+  const [tag, second] = declTags(btf, main.type).filter(
+    ({ component, name }) => component === -1 && name.startsWith(HANDLER_TAG),
+  );
+  if (tag === undefined) return undefined;
+  const refuse = (
+    problem: string,
+    reason: string,
+    errno: 'EINVAL' | 'EEXIST' | 'ENOENT' = 'EINVAL',
+  ): Refusal => ({
+    code: 'bad-func-info',
+    insn: 0,
+    problem,
+    reason,
+    errno,
+  });
+  if (second !== undefined) {
+    return refuse(
+      'multiple exception callback tags for main subprog',
+      'exceptions end in one function',
+      'EEXIST',
+    );
+  }
+  const name = tag.name.slice(HANDLER_TAG.length);
+  const func = btf.find(name, 'func');
+  if (func === undefined) {
+    return refuse(
+      `exception callback '${name}' could not be found in BTF`,
+      'the tag names a function that is not there',
+      'ENOENT',
+    );
+  }
+  if (btf.typeOf(func, 'func').linkage !== 'global') {
+    return refuse(
+      `exception callback '${name}' must have global linkage`,
+      'it is verified on its own, whatever it is called with',
+    );
+  }
+  const record = funcRecords.find(({ type }) => type === func);
+  if (record === undefined) {
+    return refuse(
+      `exception callback '${name}' could not be found in func_info`,
+      'the function is not part of the program',
+      'ENOENT',
+    );
+  }
+  if (record.insn === 0) {
+    return refuse('invalid exception callback insn_off in func_info: 0', 'the entry function cannot be it');
+  }
+  return record.insn;
 }
 
 export function checkSubprograms(draft: Draft): Verdict {
