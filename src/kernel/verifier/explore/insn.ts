@@ -13,7 +13,8 @@ import { checkPacketLoad } from './packet-load.ts';
 
 /** @returns whether the path ended; if not, `ex.insnIdx` is the next instruction */
 export function checkInsn(ex: Explorer, insn: Insn): boolean {
-  ex.aux[ex.insnIdx]!.seen = true;
+  // What only a mispredicted branch reaches is dead.
+  if (!ex.state.speculative) ex.aux[ex.insnIdx]!.seen = true;
   switch (insn.kind) {
     case 'alu':
     case 'neg':
