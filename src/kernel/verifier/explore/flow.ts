@@ -2,7 +2,7 @@
 import type { Draft } from '../structure/draft.ts';
 import type { SubprogFlow } from './stack-liveness.ts';
 
-/** Slots that may run after slot `idx` in the same frame, the jump's target first. A call goes on behind itself. */
+/** Slots that may run after slot `idx` in the same frame, the next one first. A call goes on behind itself. */
 export function successorsOf(draft: Draft, idx: number): readonly number[] {
   const insn = draft.insns[idx];
   switch (insn?.kind) {
@@ -14,7 +14,7 @@ export function successorsOf(draft: Draft, idx: number): readonly number[] {
       return [idx + insn.off + 1];
     case 'jmp':
     case 'may_goto':
-      return insn.off === 0 ? [idx + 1] : [idx + insn.off + 1, idx + 1];
+      return insn.off === 0 ? [idx + 1] : [idx + 1, idx + insn.off + 1];
     case 'ldimm64':
       return [idx + 2];
     default:

@@ -79,8 +79,8 @@ export function checkJmp(ex: Explorer, insn: Jmp): void {
   aux.fellThrough = true;
 
   const linked: LinkedReg[] = [];
-  if (insn.src.kind === 'reg' && src.type === SCALAR && src.id !== 0) collectLinked(ex.state, src.id, linked);
-  if (dst.type === SCALAR && dst.id !== 0) collectLinked(ex.state, dst.id, linked);
+  if (insn.src.kind === 'reg' && src.type === SCALAR && src.id !== 0) collectLinked(ex, src.id, linked);
+  if (dst.type === SCALAR && dst.id !== 0) collectLinked(ex, dst.id, linked);
   if (linked.length > 1) ex.pushHistory({ linked });
 
   const other = ex.fork(target, ex.insnIdx);

@@ -1,6 +1,7 @@
 /** Scalars that are known to be equal, or to differ by a constant: what one of them learns, the others learn. */
 import { alu } from '../value/alu.ts';
 import { Scalar } from '../value/scalar.ts';
+import type { Explorer } from './explorer.ts';
 import { FP } from './frame.ts';
 import type { LinkedReg } from './history.ts';
 import type { RegState } from './reg.ts';
@@ -10,11 +11,16 @@ import type { VerifierState } from './state.ts';
 /** As many as a history entry has room for; registers beyond that lose their link. */
 const MAX_LINKED = 6;
 
-/** Adds the registers and stack slots that share the id. */
-export function collectLinked(state: VerifierState, id: number, linked: LinkedReg[]): void {
+/** Adds the registers that may still be read, and the stack slots, that share the id. */
+export function collectLinked(ex: Explorer, id: number, linked: LinkedReg[]): void {
+  const { state } = ex;
   for (let frameno = state.curframe; frameno >= 0; frameno--) {
     const frame = state.frames[frameno]!;
+    const live = ex.liveRegs(
+      frameno === state.curframe ? state.insnIdx : state.frames[frameno + 1]!.callsite,
+    );
     for (let index = 0; index < FP; index++) {
+      if ((live & (1 << index)) === 0) continue;
       const reg = frame.reg(index);
       if (reg.type !== SCALAR || reg.id !== id) continue;
       if (linked.length < MAX_LINKED) linked.push({ frameno, index, slot: false });

@@ -47,7 +47,7 @@ function loopKey(ex: Explorer, state: VerifierState): string | undefined {
   for (let fr = 0; fr <= state.curframe; fr++) {
     const idx = fr === state.curframe ? state.insnIdx : state.frames[fr + 1]!.callsite;
     const scc = ex.plan.scc[idx]!;
-    if (scc !== 0) return `${key}(${scc})`;
+    if (scc !== 0) return `(${key}${scc})`;
     key += `${idx},`;
   }
   return undefined;
