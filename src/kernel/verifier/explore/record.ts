@@ -1,93 +1,30 @@
-/**
- * The special fields of map values and of objects that programs allocate: locks, timers, pointers to kernel objects,
- * lists and trees. The kernel keeps them consistent, so a program reaches them only through the helpers for them.
- *
- * @see kernel/bpf/btf.c, btf_parse_fields
- */
-import type { Btf, BtfMember, BtfType, BtfTypeId } from '../../../btf/index.ts';
+/** The special fields of what registers point to. */
+import type { Btf, BtfTypeId } from '../../../btf/index.ts';
+import {
+  type FieldKind,
+  type FieldRecord,
+  has,
+  NO_FIELDS,
+  recordOf,
+  type SpecialField,
+  valueFieldsOf,
+} from '../../objects/field-record.ts';
 import type { MapFacts } from '../environment.ts';
-import { declTags } from './decl-tags.ts';
 import type { RegState } from './reg.ts';
 import { baseType, MEM_ALLOC, PTR_TO_BTF_ID, PTR_TO_MAP_KEY, PTR_TO_MAP_VALUE } from './reg-type.ts';
 
-/** Fields by the name of their struct; `unique` ones occur once in a value. */
-const STRUCTS = {
-  bpf_spin_lock: { kind: 'spin_lock', size: 4 },
-  bpf_res_spin_lock: { kind: 'res_spin_lock', size: 4 },
-  bpf_timer: { kind: 'timer', size: 16 },
-  bpf_wq: { kind: 'wq', size: 16 },
-  bpf_task_work: { kind: 'task_work', size: 8 },
-  bpf_list_head: { kind: 'list_head', size: 16 },
-  bpf_list_node: { kind: 'list_node', size: 24 },
-  bpf_rb_root: { kind: 'rb_root', size: 16 },
-  bpf_rb_node: { kind: 'rb_node', size: 32 },
-  bpf_refcount: { kind: 'refcount', size: 4 },
-} as const;
-
-/** Pointer fields by their type tag. */
-const TAGS = {
-  kptr_untrusted: 'kptr_unref',
-  kptr: 'kptr_ref',
-  percpu_kptr: 'kptr_percpu',
-  uptr: 'uptr',
-} as const;
-
-export type FieldKind = (typeof STRUCTS)[keyof typeof STRUCTS]['kind'] | (typeof TAGS)[keyof typeof TAGS];
-
-/** A special field of a value. */
-export interface SpecialField {
-  readonly kind: FieldKind;
-  /** Bytes from the value's start. */
-  readonly offset: number;
-  /** Bytes. */
-  readonly size: number;
-  /** For pointers, the struct pointed to, and for lists and trees the struct of their elements, in the BTF of the value. */
-  readonly target?: BtfTypeId;
-  /** For lists and trees: name of the node's member in the element. */
-  readonly nodeName?: string;
-}
-
-/** The special fields of a value, by offset. */
-export type FieldRecord = readonly SpecialField[];
-
-const NONE: FieldRecord = [];
-const POINTER = 8;
-/** Nesting that is looked into. */
-const MAX_DEPTH = 32;
-/** Fields that a record may have. @see include/linux/btf.h, BTF_FIELDS_MAX */
-const MAX_FIELDS = 11;
-
-const records = new WeakMap<Btf, Map<number, FieldRecord>>();
-
-/** The special fields of a struct or of a section of global variables. */
-export function recordOf(btf: Btf, typeId: BtfTypeId): FieldRecord {
-  let known = records.get(btf);
-  if (known === undefined) {
-    known = new Map();
-    records.set(btf, known);
-  }
-  let record = known.get(typeId);
-  if (record === undefined) {
-    record = find(btf, typeId);
-    known.set(typeId, record);
-  }
-  return record;
-}
+export { type FieldKind, has, recordOf, type SpecialField } from '../../objects/field-record.ts';
 
 /** The special fields of a map's values. */
 export function mapRecord(map: MapFacts): FieldRecord {
   const { btf, btfValueTypeId } = map;
-  if (btf === undefined || btfValueTypeId === undefined || btfValueTypeId === 0) return NONE;
-  return recordOf(btf, btfValueTypeId as BtfTypeId);
+  if (btf === undefined || btfValueTypeId === undefined || btfValueTypeId === 0) return NO_FIELDS;
+  return valueFieldsOf(btf, btfValueTypeId as BtfTypeId);
 }
 
 /** Whether the map's values have a field of that kind. */
 export function hasField(map: MapFacts, kind: FieldKind): boolean {
   return has(mapRecord(map), kind);
-}
-
-export function has(record: FieldRecord, kind: FieldKind): boolean {
-  return record.some((field) => field.kind === kind);
 }
 
 /** The field of one of those kinds at that offset. */
@@ -104,11 +41,11 @@ export function regRecord(reg: RegState): FieldRecord {
   switch (baseType(reg.type)) {
     case PTR_TO_MAP_VALUE:
     case PTR_TO_MAP_KEY:
-      return reg.map === null ? NONE : mapRecord(reg.map);
+      return reg.map === null ? NO_FIELDS : mapRecord(reg.map);
     case PTR_TO_BTF_ID:
-      return (reg.type & MEM_ALLOC) !== 0 && reg.btf !== null ? recordOf(reg.btf, reg.btfId) : NONE;
+      return (reg.type & MEM_ALLOC) !== 0 && reg.btf !== null ? recordOf(reg.btf, reg.btfId) : NO_FIELDS;
     default:
-      return NONE;
+      return NO_FIELDS;
   }
 }
 
@@ -125,110 +62,4 @@ export function kptrTarget(
     if (kernel !== undefined) return { btf: kernelBtf, btfId: kernel };
   }
   return { btf: valueBtf, btfId };
-}
-
-function find(btf: Btf, typeId: BtfTypeId): FieldRecord {
-  const type = btf.type(typeId);
-  const found: SpecialField[] = [];
-  if (type.kind === 'struct' || type.kind === 'union') addStruct(btf, typeId, type.members, 0, found, 0);
-  if (type.kind === 'datasec') {
-    for (const [i, entry] of type.vars.entries()) {
-      const variable = btf.type(entry.type);
-      if (variable.kind === 'var') addMember(btf, entry.type, -1, variable.type, entry.offset, found, i);
-    }
-  }
-  return found.sort((a, b) => a.offset - b.offset).slice(0, MAX_FIELDS);
-}
-
-function addStruct(
-  btf: Btf,
-  typeId: BtfTypeId,
-  members: readonly BtfMember[],
-  base: number,
-  found: SpecialField[],
-  depth: number,
-): void {
-  if (depth >= MAX_DEPTH) return;
-  for (const [i, member] of members.entries()) {
-    if (member.bitOffset % 8 !== 0) continue;
-    addMember(btf, typeId, i, member.type, base + member.bitOffset / 8, found, depth);
-  }
-}
-
-function addMember(
-  btf: Btf,
-  owner: BtfTypeId,
-  component: number,
-  typeId: BtfTypeId,
-  offset: number,
-  found: SpecialField[],
-  depth: number,
-): void {
-  let at = typeId;
-  let type: BtfType = btf.type(at);
-  let elements = 1;
-  while (type.kind === 'array') {
-    elements *= type.length;
-    at = type.type;
-    type = btf.type(at);
-  }
-  const one: SpecialField[] = [];
-  let stride = POINTER;
-  const special = 'name' in type ? STRUCTS[type.name as keyof typeof STRUCTS] : undefined;
-  if (special !== undefined && (type.kind === 'struct' || type.kind === 'union')) {
-    stride = special.size;
-    if (type.size === special.size) one.push({ ...special, offset, ...graphTarget(btf, owner, component) });
-  } else if (type.kind === 'struct') {
-    stride = type.size;
-    addStruct(btf, at, type.members, offset, one, depth + 1);
-  } else {
-    const pointer = taggedPointer(btf, type);
-    if (pointer !== undefined) one.push({ ...pointer, offset, size: POINTER });
-  }
-  if (one.length === 0) return;
-  for (let i = 0; i < elements && found.length <= MAX_FIELDS; i++) {
-    for (const field of one) found.push({ ...field, offset: field.offset + i * stride });
-  }
-}
-
-/** `T __kptr *p`: a pointer to a struct with a tag that makes it the kernel's matter. */
-function taggedPointer(
-  btf: Btf,
-  start: BtfType,
-): { readonly kind: FieldKind; readonly target: BtfTypeId } | undefined {
-  let type = start.kind === 'volatile' ? btf.type(start.type) : start;
-  if (type.kind !== 'ptr') return undefined;
-  let kind: FieldKind | undefined;
-  let target = type.type;
-  for (;;) {
-    type = btf.type(target);
-    if (type.kind === 'type_tag') {
-      if (!type.attribute) kind = TAGS[type.name as keyof typeof TAGS] ?? kind;
-    } else if (
-      type.kind !== 'const' &&
-      type.kind !== 'volatile' &&
-      type.kind !== 'restrict' &&
-      type.kind !== 'typedef'
-    ) {
-      break;
-    }
-    target = type.type;
-  }
-  if (kind === undefined || (type.kind !== 'struct' && type.kind !== 'union')) return undefined;
-  return { kind, target };
-}
-
-/** The tag `contains:STRUCT:MEMBER` of a list head or tree root says what its elements are. */
-function graphTarget(
-  btf: Btf,
-  owner: BtfTypeId,
-  component: number,
-): { readonly target?: BtfTypeId; readonly nodeName?: string } {
-  for (const tag of declTags(btf, owner)) {
-    if (tag.component !== component || !tag.name.startsWith('contains:')) continue;
-    const [, struct = '', nodeName = ''] = tag.name.split(':');
-    const target = btf.find(struct, 'struct');
-    return target === undefined ? {} : { target, nodeName };
-  }
-  return {};
 }
