@@ -13,6 +13,7 @@ import { exploreProgram } from './explore/entry.ts';
 import { type ExploreCaps, Explorer, Refused } from './explore/explorer.ts';
 import { Log } from './explore/log.ts';
 import { proofs } from './explore/proofs.ts';
+import { checkCallChains } from './explore/stack-depth.ts';
 import { isGplCompatible } from './license.ts';
 import type { ProgramInput, SourceLine, VerifiedProgram } from './program.ts';
 import { REJECT_CODES, type Refusal, type Rejection, type Verdict } from './rejection.ts';
@@ -22,7 +23,6 @@ import { type Draft, draft } from './structure/draft.ts';
 import { checkFuncInfo, checkFuncRecords, checkLineInfo } from './structure/info.ts';
 import { checkLimits } from './structure/limits.ts';
 import { resolveLoads } from './structure/resolve.ts';
-import { checkCallChains } from './structure/stack.ts';
 import { checkSubprograms, findSubprograms } from './structure/subprograms.ts';
 
 /** In Linux's order, so that of several faults the same one is reported. */

@@ -185,6 +185,7 @@ const NULLABLE_BTF_ID: Arg = { kind: 'btf_id', nullable: true };
  * @param set sets r1 to r5 of the callback's frame, and its range of return values where that is not 0 to 1
  */
 export function pushCallback(ex: Explorer, subprog: number, set: SetArguments): void {
+  ex.draft.subprograms[subprog]!.isCallback = true;
   matchesBtf(ex, subprog);
   const caller = ex.state.frame();
   const state = ex.fork(ex.draft.subprograms[subprog]!.start, ex.insnIdx);
@@ -205,6 +206,9 @@ export function pushAsyncCallback(
   sleepable: boolean,
   set: SetArguments,
 ): void {
+  const facts = ex.draft.subprograms[subprog]!;
+  facts.isCallback = true;
+  facts.isAsyncCallback = true;
   matchesBtf(ex, subprog);
   const caller = ex.state.frame();
   const state = new VerifierState(new JumpHistory());

@@ -20,6 +20,9 @@ export interface DraftSubprogram {
   unreliable?: boolean;
   /** A global function that some path calls, so that it is verified too. */
   called?: boolean;
+  /** A function runs it: before that returns, or (asynchronously) later and on its own. */
+  isCallback?: boolean;
+  isAsyncCallback?: boolean;
   /** It, or something that it calls, may move packet data, sleep or throw. */
   changesPacket?: boolean;
   mightSleep?: boolean;
