@@ -231,7 +231,10 @@ function undoExit(ex: Explorer, wanted: Wanted, next: number): boolean {
 }
 
 /** Makes every scalar of the checkpoints that led to `from` precise: the safe answer when the walk can't go on. */
-export function markEverything(from: VerifierState): void {
+export function markEverything(ex: Explorer, from: VerifierState): void {
+  if (ex.log.wantsStates) {
+    ex.log.write(`mark_precise: frame${from.curframe}: falling back to forcing all scalars precise\n`);
+  }
   for (let state = from.parent; state !== null; state = state.parent) {
     for (const frame of state.frames) {
       for (let i = 0; i < FP; i++) if (frame.regs[i]!.type === SCALAR) frame.preciseRegs |= 1 << i;
@@ -306,7 +309,7 @@ export function markChain(ex: Explorer, start: VerifierState, wanted: Wanted): b
           if (ex.log.wantsStates) logStep(ex, wanted, idx);
           syncLinked(wanted, entry);
           if (!undo(ex, wanted, insn, idx, next, entry)) {
-            markEverything(start);
+            markEverything(ex, start);
             return true;
           }
           syncLinked(wanted, entry);
@@ -330,7 +333,7 @@ export function markChain(ex: Explorer, start: VerifierState, wanted: Wanted): b
     last = state.lastInsnIdx;
     first = state.firstInsnIdx;
   }
-  if (!wanted.empty) markEverything(start);
+  if (!wanted.empty) markEverything(ex, start);
   return true;
 }
 

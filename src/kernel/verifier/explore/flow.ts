@@ -36,22 +36,24 @@ export function flowOf(draft: Draft, subprogno: number): SubprogFlow {
   return { start, length, postorder: postorder(successors), successors: (idx) => successors[idx]! };
 }
 
+/** As Linux computes it: successors are taken up together, the last of them first. */
 function postorder(successors: readonly (readonly number[])[]): number[] {
   const order: number[] = [];
-  const seen = new Uint8Array(successors.length);
-  const stack: { readonly at: number; next: number }[] = [{ at: 0, next: 0 }];
-  seen[0] = 1;
+  const discovered = new Uint8Array(successors.length);
+  const explored = new Uint8Array(successors.length);
+  const stack = [0];
+  discovered[0] = 1;
   for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
-    const next = successors[top.at]![top.next];
-    if (next === undefined) {
-      order.push(top.at);
+    if (explored[top] === 1) {
+      order.push(top);
       stack.pop();
-    } else {
-      top.next++;
-      if (seen[next] === 0) {
-        seen[next] = 1;
-        stack.push({ at: next, next: 0 });
-      }
+      continue;
+    }
+    explored[top] = 1;
+    for (const next of successors[top]!) {
+      if (discovered[next] === 1) continue;
+      discovered[next] = 1;
+      stack.push(next);
     }
   }
   return order;

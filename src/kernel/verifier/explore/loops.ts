@@ -95,7 +95,7 @@ export function addBackedge(ex: Explorer, equal: VerifierState, cur: VerifierSta
 function propagateRound(ex: Explorer, visit: LoopVisit): void {
   for (let round = 0; ; round++) {
     if (round > MAX_ROUNDS) {
-      for (const { state } of visit.backedges) markEverything(state);
+      for (const { state } of visit.backedges) markEverything(ex, state);
       return;
     }
     let changed = false;

@@ -155,15 +155,44 @@ export class StackLiveness {
 
   private solve(instance: Instance, subprogno: number): void {
     const flow = this.ex.flow(subprogno);
-    for (const masks of instance.frames) {
-      if (masks === undefined) continue;
-      if (instance.dropped) masks.mustWrite.fill(0);
-      while (pass(flow, masks)) {
-        // Until nothing changes.
+    const chain = `(${[...instance.callsites, instance.start].join(',')})`;
+    let rounds = 0;
+    for (let changed = true; changed; rounds++) {
+      changed = false;
+      for (let fr = 0; fr <= instance.depth; fr++) {
+        const masks = instance.frames[fr];
+        if (masks === undefined) continue;
+        if (instance.dropped && rounds === 0) masks.mustWrite.fill(0);
+        const watch = this.ex.log.wantsStates
+          ? this.watch(`${chain} frame ${fr}`, instance, masks)
+          : undefined;
+        if (pass(flow, masks, watch)) changed = true;
       }
     }
+    if (this.ex.log.wantsStates)
+      this.ex.log.write(`${chain} live stack update done in ${rounds} iterations\n`);
     instance.updated = false;
     instance.dropped = false;
+  }
+
+  /** Writes to the log what changes at the instructions that matter: accesses, the start, and prune points. */
+  private watch(where: string, instance: Instance, masks: FrameMasks): Watch {
+    return (i, what, low, high) => {
+      const idx = instance.start + i;
+      const accesses =
+        (masks.mayRead[2 * i]! |
+          masks.mayRead[2 * i + 1]! |
+          masks.writes[2 * i]! |
+          masks.writes[2 * i + 1]!) !==
+        0;
+      if (!accesses && i !== 0 && !this.ex.plan.isPrunePoint(idx)) return;
+      const set = what === 'live' ? masks.liveBefore : masks.mustWrite;
+      const ones = slotNames(low & ~set[2 * i]!, high & ~set[2 * i + 1]!);
+      const zeros = slotNames(set[2 * i]! & ~low, set[2 * i + 1]! & ~high);
+      if (ones === '' && zeros === '') return;
+      const more = (ones && `+${what} ${ones} `) + (zeros && `-${what} ${zeros}`);
+      this.ex.log.write(`${where} insn ${idx} ${more}\n`);
+    };
   }
 
   private tellCaller(instance: Instance, outer: Instance): void {
@@ -231,8 +260,20 @@ function liveBefore(instance: Instance, idx: number, frameno: number, slot: numb
   return (masks.liveBefore[2 * (idx - instance.start) + (slot >> 5)]! & (1 << (slot & 31))) !== 0;
 }
 
+/** Told of an instruction's new sets before they are stored. */
+type Watch = (idx: number, what: 'live' | 'written', low: number, high: number) => void;
+
+/** `-8,-16`: offsets from the frame pointer. */
+function slotNames(low: number, high: number): string {
+  const names: string[] = [];
+  for (let slot = 0; slot < 64; slot++) {
+    if (((slot < 32 ? low : high) & (1 << (slot & 31))) !== 0) names.push(`${-(slot + 1) * 8}`);
+  }
+  return names.join(',');
+}
+
 /** One round of the data-flow equations. @returns whether anything changed */
-function pass(flow: SubprogFlow, masks: FrameMasks): boolean {
+function pass(flow: SubprogFlow, masks: FrameMasks, watch: Watch | undefined): boolean {
   let changed = false;
   const { liveBefore: live, mustWrite, writes, mayRead: reads } = masks;
   for (const i of flow.postorder) {
@@ -257,6 +298,8 @@ function pass(flow: SubprogFlow, masks: FrameMasks): boolean {
       mustLow !== mustWrite[2 * i] ||
       mustHigh !== mustWrite[2 * i + 1]
     ) {
+      watch?.(i, 'live', low, high);
+      watch?.(i, 'written', mustLow, mustHigh);
       live[2 * i] = low;
       live[2 * i + 1] = high;
       mustWrite[2 * i] = mustLow;
