@@ -12,16 +12,13 @@ import { checkPointerAlu } from './alu-pointer.ts';
 import { sanitizeScalarAlu } from './alu-speculation.ts';
 import { markRegPrecise } from './backtrack.ts';
 import type { Explorer } from './explorer.ts';
+import { ADD_CONST32, ADD_CONST64 } from './linked.ts';
 import { pointerReg, type RegState, scalarReg } from './reg.ts';
 import { PTR_TO_ARENA, SCALAR } from './reg-type.ts';
 import { checkWritable, isPointer, readReg } from './regs.ts';
 
 type AluInsn = Extract<Insn, { kind: 'alu' | 'neg' | 'movsx' | 'addr_space_cast' | 'endian' }>;
 type Binary = Extract<Insn, { kind: 'alu' }>;
-
-/** How a scalar is linked to another of the same id: by a 64-bit or a 32-bit addition of a constant. */
-const ADD_CONST64 = 1;
-const ADD_CONST32 = 2;
 
 const UNKNOWN = scalarReg();
 

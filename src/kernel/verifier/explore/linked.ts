@@ -8,6 +8,10 @@ import type { RegState } from './reg.ts';
 import { SCALAR } from './reg-type.ts';
 import type { VerifierState } from './state.ts';
 
+/** How a scalar is linked to others of its id: by a 64-bit or a 32-bit addition of a constant (`linkedAdd`). */
+export const ADD_CONST64 = 1;
+export const ADD_CONST32 = 2;
+
 /** As many as a history entry has room for; registers beyond that lose their link. */
 const MAX_LINKED = 6;
 
@@ -47,9 +51,15 @@ export function syncLinked(state: VerifierState, known: RegState, linked: readon
     const frame = state.frames[frameno]!;
     const reg = slot ? frame.spilled[index]! : frame.reg(index);
     if (reg.type !== SCALAR || reg === known || reg.id !== known.id) continue;
+    // A 64-bit and a 32-bit sum of the same number differ by no constant.
+    if ((reg.linkedAdd ^ known.linkedAdd) === (ADD_CONST64 | ADD_CONST32)) continue;
     const same = (reg.linkedAdd === 0 && known.linkedAdd === 0) || reg.off === known.off;
     const copy = same ? known.clone() : reg.clone();
-    if (!same) copy.scalar = alu('add', 64, known.scalar, Scalar.knownImm(reg.off - known.off));
+    if (!same) {
+      const by = reg.off - known.off;
+      const width = ((reg.linkedAdd | known.linkedAdd) & ADD_CONST32) !== 0 ? 32 : 64;
+      copy.scalar = alu('add', width, known.scalar, Scalar.known(Math.floor(by / 0x100000000), by | 0));
+    }
     if (slot) frame.spilled[index] = copy;
     else frame.regs[index] = copy;
   }
