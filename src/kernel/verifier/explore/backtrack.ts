@@ -237,12 +237,23 @@ export function markEverything(ex: Explorer, from: VerifierState): void {
   }
   for (let state = from.parent; state !== null; state = state.parent) {
     for (const frame of state.frames) {
-      for (let i = 0; i < FP; i++) if (frame.regs[i]!.type === SCALAR) frame.preciseRegs |= 1 << i;
+      for (let i = 0; i < FP; i++) {
+        if (frame.regs[i]!.type !== SCALAR || (frame.preciseRegs & (1 << i)) !== 0) continue;
+        frame.preciseRegs |= 1 << i;
+        logForced(ex, frame, `r${i}`);
+      }
       for (let slot = 0; slot < frame.slots; slot++) {
-        if (frame.isSpill(slot) && frame.spilled[slot]!.type === SCALAR) frame.markPreciseSlot(slot);
+        if (!isScalarSpill(frame, slot) || frame.isPreciseSlot(slot)) continue;
+        frame.markPreciseSlot(slot);
+        logForced(ex, frame, `fp${-(slot + 1) * 8}`);
       }
     }
   }
+}
+
+function logForced(ex: Explorer, frame: Frame, what: string): void {
+  if (!ex.log.wantsStates) return;
+  ex.log.write(`force_precise: frame${frame.frameno}: forcing ${what} to be precise\n`);
 }
 
 /** Marks what is wanted in a checkpoint, and stops wanting what is no scalar or was marked before. */
