@@ -129,26 +129,31 @@ function protoOf(btf: Btf, id: BtfTypeId): BtfFuncProto | undefined {
 function tracepointTarget(plain: Target, found: BtfType): Target {
   const { btf } = plain;
   const name = plain.name.slice(TRACEPOINT_PREFIX.length);
-  const template = btf.find(TEMPLATE_PREFIX + name, 'func');
   const pointer = found.kind === 'typedef' ? btf.type(found.type) : found;
-  const proto =
-    template !== undefined
-      ? protoOf(btf, btf.typeOf(template, 'func').type)
-      : pointer.kind === 'ptr'
-        ? protoOf(btf, pointer.type)
-        : undefined;
+  const typed = pointer.kind === 'ptr' ? protoOf(btf, pointer.type) : undefined;
+  const template = btf.find(TEMPLATE_PREFIX + name, 'func');
+  const known = template !== undefined || (typed !== undefined && hasTemplate(btf, typed));
   return {
     ...plain,
     name,
-    proto,
+    proto: template === undefined ? typed : protoOf(btf, btf.typeOf(template, 'func').type),
     skipped: 1,
     trusted: true,
     nulls: RAW_TP_NULL_ARGS[name] ?? 0,
-    note:
-      template === undefined
-        ? `Cannot find btf of tracepoint template, fall back to ${TRACEPOINT_PREFIX}${name}.\n`
-        : '',
+    note: known ? '' : `Cannot find btf of tracepoint template, fall back to ${TRACEPOINT_PREFIX}${name}.\n`,
   };
+}
+
+/** Tracepoints of one class share a function, which has the class's name but the same parameters. */
+function hasTemplate(btf: Btf, proto: BtfFuncProto): boolean {
+  for (const id of btf.ids()) {
+    const type = btf.type(id);
+    if (type.kind !== 'func' || !type.name.startsWith(TEMPLATE_PREFIX)) continue;
+    const params = protoOf(btf, type.type)?.params;
+    if (params?.length !== proto.params.length) continue;
+    if (params.every((param, i) => param.type === proto.params[i]!.type)) return true;
+  }
+  return false;
 }
 
 function structOpsTarget({ input }: Draft, plain: Target, found: BtfType): Target | undefined {

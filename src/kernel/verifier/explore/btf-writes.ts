@@ -60,7 +60,7 @@ function refuse(ex: Explorer, problem: string, reason: string): never {
 export function checkObjectWrite(ex: Explorer, btf: Btf, name: string, off: number, size: number): void {
   const rules = rulesOf(ex.draft);
   if (rules === undefined || rules.struct !== name) {
-    return refuse(ex, 'only read is supported', 'objects of the kernel are not written by programs');
+    refuse(ex, 'only read is supported', 'objects of the kernel are not written by programs');
   }
   const id = btf.find(name, 'struct');
   const total = id === undefined ? 0 : (trySizeOf(btf, id) ?? 0);

@@ -81,7 +81,7 @@ function setArguments(ex: Explorer, frame: Frame, subprog: number): void {
   const { name = '' } = ex.draft.subprograms[subprog]!;
   if (ex.log.wantsPath) ex.log.write(`Validating ${name}() func#${subprog}...\n`);
   const found = funcArgs(ex, subprog);
-  if (!('args' in found)) return refuseSignature(ex, name, found);
+  if (!('args' in found)) refuseSignature(ex, name, found);
   if (subprog === ex.draft.exceptionCallback) {
     frame.kind = 'exception_callback';
     if (found.args.length !== 1 || found.args[0]!.kind !== 'scalar') {

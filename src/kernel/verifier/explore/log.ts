@@ -5,43 +5,25 @@
  * After an instruction only what it touched is shown, so the engine says what is touched.
  */
 
-import type { CallTarget } from '../../../isa/insn.ts';
+import type { CallTarget, Imm64 } from '../../../isa/insn.ts';
 import { kernelInsn } from '../../../isa/kernel-notation.ts';
 import { helperName } from '../../../sys/helper-ids.ts';
 import type { Draft } from '../structure/draft.ts';
-import { formatRanges, formatSigned, formatUnsigned } from '../value/print.ts';
 import type { Explorer } from './explorer.ts';
-import { FP, type Frame, SLOT_BYTES, STACK_DYNPTR, STACK_INVALID, STACK_ITER, STACK_SPILL } from './frame.ts';
+import { FP, type Frame, SLOT_BYTES, STACK_DYNPTR, STACK_ITER, STACK_SPILL } from './frame.ts';
 import type { Plan } from './plan.ts';
-import type { RegState } from './reg.ts';
-import {
-  baseType,
-  CONST_PTR_TO_DYNPTR,
-  CONST_PTR_TO_MAP,
-  DYNPTR_TYPE_FILE,
-  DYNPTR_TYPE_LOCAL,
-  DYNPTR_TYPE_RINGBUF,
-  DYNPTR_TYPE_SKB,
-  DYNPTR_TYPE_SKB_META,
-  DYNPTR_TYPE_XDP,
-  NON_OWN_REF,
-  NOT_INIT,
-  PTR_TO_ARENA,
-  PTR_TO_BTF_ID,
-  PTR_TO_MAP_KEY,
-  PTR_TO_MAP_VALUE,
-  PTR_TO_MEM,
-  PTR_TO_PACKET,
-  PTR_TO_PACKET_META,
-  PTR_TO_STACK,
-  regTypeName,
-  SCALAR,
-} from './reg-type.ts';
+import { DYNPTR_NAMES, iterName, regText } from './reg-text.ts';
+import { NOT_INIT } from './reg-type.ts';
 import type { VerifierState } from './state.ts';
 
 const PATH = 1;
 const STATES = 2;
 const COUNTS = 4;
+
+/** Where Linux has maps and their values, about. */
+const MAPS_ADDRESS = 0xffff888100000000n;
+const VALUES_ADDRESS = 0xffffc90000000000n;
+const ADDRESS_STEP = 0x100000n;
 
 /** Columns that an instruction takes before the state behind it. */
 const ALIGNMENT = 40;
@@ -49,15 +31,6 @@ const MIN_ALIGNMENT = 8;
 
 /** How a stack byte of each type is shown, by number of the type. */
 const BYTE_CHARS = '?rm0dif';
-
-const DYNPTR_NAMES: Readonly<Record<number, string>> = {
-  [DYNPTR_TYPE_LOCAL]: 'local',
-  [DYNPTR_TYPE_RINGBUF]: 'ringbuf',
-  [DYNPTR_TYPE_SKB]: 'skb',
-  [DYNPTR_TYPE_XDP]: 'xdp',
-  [DYNPTR_TYPE_SKB_META]: 'skb_meta',
-  [DYNPTR_TYPE_FILE]: 'file',
-};
 
 export interface Counts {
   readonly processed: number;
@@ -194,7 +167,25 @@ export class Log {
 
   insnText(idx: number): string {
     const insn = this.draft.insns[idx];
-    return insn === undefined ? '' : kernelInsn(insn, { call: (target) => this.callName(target) });
+    if (insn === undefined) return '';
+    return kernelInsn(insn, {
+      call: (target) => this.callName(target),
+      imm64: (imm) => this.address(idx, imm),
+    });
+  }
+
+  /**
+   * What Linux shows of a load of a map is the map's address, or that of its values. There is no such address here:
+   * one like it stands in its place, the same one for the same program. Who may not see addresses gets zero.
+   */
+  private address(idx: number, imm: Imm64): string | undefined {
+    const map = this.draft.mapRefs.get(idx);
+    if (map === undefined) return undefined;
+    if (!this.draft.environment.capabilities.perfmon) return '0x0';
+    if (imm.kind === 'map_value' || imm.kind === 'map_idx_value') {
+      return `0x${(VALUES_ADDRESS + BigInt(map) * ADDRESS_STEP + BigInt(imm.off)).toString(16)}`;
+    }
+    return `0x${(MAPS_ADDRESS + BigInt(map) * ADDRESS_STEP).toString(16)}`;
   }
 
   private callName(target: CallTarget): string | undefined {
@@ -255,7 +246,6 @@ export class Log {
             text += `${place}iter_${iterName(reg)}(ref_id=${reg.refObjId},state=${state},depth=${depth})`;
           }
           break;
-        case STACK_INVALID:
         default:
           text += place + types;
       }
@@ -295,57 +285,4 @@ export class Log {
       `total_states ${totalStates} peak_states ${peakStates} mark_read 0\n`
     );
   }
-}
-
-function iterName(reg: RegState): string {
-  const type = reg.iter?.btf.type(reg.iter.btfId);
-  return (type !== undefined && 'name' in type ? String(type.name) : '?').replace(/^bpf_iter_/, '');
-}
-
-/** A register's value as a state shows it. */
-export function regText(frame: Frame, reg: RegState, precise: boolean): string {
-  const { type, scalar } = reg;
-  const mark = type === SCALAR && precise ? 'P' : '';
-  if (type === SCALAR && scalar.isConst) return mark + formatSigned(scalar.valueHi, scalar.valueLo);
-  let text = mark + regTypeName(type);
-  if (type === PTR_TO_ARENA) return text;
-  if (type === PTR_TO_STACK) {
-    if (frame.frameno !== reg.frameno) text += `[${reg.frameno}]`;
-    if (scalar.isConst) {
-      const off = scalar.constNumber() + reg.off;
-      return text + formatSigned(Math.floor(off / 0x100000000), off | 0);
-    }
-  }
-  const base = baseType(type);
-  if (base === PTR_TO_BTF_ID) text += structName(reg);
-  const parts: string[] = [];
-  if (reg.id !== 0) {
-    const sign = reg.off >= 0 ? '+' : '';
-    parts.push(`id=${reg.id}${reg.linkedAdd !== 0 ? `${sign}${reg.off}` : ''}`);
-  }
-  if (reg.refObjId !== 0) parts.push(`ref_obj_id=${reg.refObjId}`);
-  if ((type & NON_OWN_REF) !== 0) parts.push('non_own_ref');
-  if (base === CONST_PTR_TO_MAP || base === PTR_TO_MAP_KEY || base === PTR_TO_MAP_VALUE) {
-    if (reg.map?.name) parts.push(`map=${reg.map.name}`);
-    parts.push(`ks=${reg.map?.keySize ?? 0},vs=${reg.map?.valueSize ?? 0}`);
-  }
-  if (type !== SCALAR && reg.off !== 0) parts.push(`off=${formatSigned(reg.off >> 31, reg.off)}`);
-  if (type === PTR_TO_PACKET || type === PTR_TO_PACKET_META) {
-    parts.push(`r=${formatUnsigned(reg.range >> 31, reg.range)}`);
-  }
-  if (base === PTR_TO_MEM) parts.push(`sz=${formatUnsigned(0, reg.memSize)}`);
-  if (base === CONST_PTR_TO_DYNPTR) parts.push(`type=${DYNPTR_NAMES[reg.dynptr?.type ?? 0]}`);
-  if (scalar.isConst) {
-    if ((scalar.valueHi | scalar.valueLo) !== 0)
-      parts.push(`imm=${formatSigned(scalar.valueHi, scalar.valueLo)}`);
-  } else {
-    const ranges = formatRanges(scalar);
-    if (ranges !== '') parts.push(ranges);
-  }
-  return `${text}(${parts.join(',')})`;
-}
-
-function structName(reg: RegState): string {
-  const type = reg.btf?.type(reg.btfId);
-  return type !== undefined && 'name' in type ? String(type.name) : '';
 }
