@@ -103,6 +103,12 @@ export const REJECT_CODES = {
   'returns-stack-pointer': { category: 'memory', errno: 'EINVAL' },
   'bad-return-value': { category: 'call', errno: 'EINVAL' },
   'bad-attach-target': { category: 'structure', errno: 'EINVAL' },
+  'bad-kfunc-call': { category: 'call', errno: 'EINVAL' },
+  'bad-kfunc-argument': { category: 'call', errno: 'EINVAL' },
+  'bad-iterator': { category: 'lifetime', errno: 'EINVAL' },
+  'bad-irq-flag': { category: 'lifetime', errno: 'EINVAL' },
+  'bad-graph-node': { category: 'lifetime', errno: 'EINVAL' },
+  'bad-region': { category: 'context', errno: 'EINVAL' },
   'unsupported-helper': { category: 'unsupported', errno: 'EOPNOTSUPP' },
   'unsupported-insn': { category: 'unsupported', errno: 'EOPNOTSUPP' },
 } as const satisfies Record<string, RejectFact>;

@@ -279,6 +279,11 @@ const CONTEXTS: Readonly<Partial<Record<ProgType, string>>> = {
   netfilter: 'bpf_nf_ctx',
 };
 
+/** Name of the struct that programs of a type see their context as; `undefined` where it has none. */
+export function contextStruct(type: ProgType): string | undefined {
+  return CONTEXTS[type];
+}
+
 /** The typedef that kprobe programs may call their context by. */
 const USER_REGS = 'bpf_user_pt_regs_t';
 

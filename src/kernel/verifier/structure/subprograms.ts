@@ -8,6 +8,7 @@ import { LIMITS } from '../../../sys/limits.ts';
 import { declTags } from '../explore/decl-tags.ts';
 import type { Refusal, Verdict } from '../rejection.ts';
 import { type Draft, type DraftSubprogram, subprogramStarting } from './draft.ts';
+import { checkKfunc } from './kfuncs.ts';
 
 const TAIL_CALL = helperId('tail_call');
 /** The bits of a jump's opcode that say what it does. */
@@ -51,7 +52,11 @@ export function findSubprograms(draft: Draft): Verdict {
         reason: 'the caller has neither capability',
       };
     }
-    if (target === undefined) continue;
+    if (target === undefined) {
+      const refusal = checkKfunc(draft, idx);
+      if (refusal) return refusal;
+      continue;
+    }
     if (target < 0 || target >= count) {
       return {
         code: 'bad-call-target',

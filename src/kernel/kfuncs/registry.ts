@@ -1,0 +1,25 @@
+/** Finds kernel functions by name. */
+import type { AttachType, ProgType } from '../../sys/index.ts';
+import { isForProgram, type KfuncSet } from './kfunc.ts';
+import { KFUNC_SETS } from './sets.ts';
+
+const BY_NAME = new Map<string, { readonly set: KfuncSet; readonly flags: number }>();
+for (const set of Object.values<KfuncSet>(KFUNC_SETS)) {
+  for (const [name, flags] of Object.entries(set.kfuncs)) BY_NAME.set(name, { set, flags });
+}
+
+/** Names of all kernel functions that some program may call. */
+export function kfuncNames(): readonly string[] {
+  return [...BY_NAME.keys()];
+}
+
+/** `KF_*` flags; `undefined` when no program may call a function of that name. */
+export function kfuncFlags(name: string): number | undefined {
+  return BY_NAME.get(name)?.flags;
+}
+
+/** Whether programs of the type, with that expected attach type, may call the function. */
+export function kfuncAllowed(name: string, type: ProgType, attach: AttachType | undefined): boolean {
+  const found = BY_NAME.get(name);
+  return found !== undefined && isForProgram(found.set, type, attach);
+}
