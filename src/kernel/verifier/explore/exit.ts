@@ -2,9 +2,8 @@
  * `exit`: from the program, from a subprogram or callback back to its caller, and by exception through all of them.
  * What was acquired must have been given back, and r0 must hold what the one that gets it can use.
  */
-import { formatSigned } from '../value/print.ts';
 import type { Scalar } from '../value/scalar.ts';
-import { slt } from '../value/wide.ts';
+import { slt, toBigInt } from '../value/wide.ts';
 import { markRegPrecise } from './backtrack.ts';
 import { type ExitRange, programExit } from './exit-range.ts';
 import type { Explorer } from './explorer.ts';
@@ -95,8 +94,8 @@ export function refuseReturn(
 ): never {
   const { sminHi, sminLo, smaxHi, smaxLo } = scalar;
   let has = '';
-  if (sminHi !== S32_MIN || sminLo !== 0) has += ` smin=${formatSigned(sminHi, sminLo)}`;
-  if (smaxHi !== S32_MAX || smaxLo !== -1) has += ` smax=${formatSigned(smaxHi, smaxLo)}`;
+  if (sminHi !== S32_MIN || sminLo !== 0) has += ` smin=${toBigInt(sminHi, sminLo)}`;
+  if (smaxHi !== S32_MAX || smaxLo !== -1) has += ` smax=${toBigInt(smaxHi, smaxLo)}`;
   if (has === '') has = ' unknown scalar value';
   const problem = `${when} the register ${register} has${has} should have been in [${range.min}, ${range.max}]`;
   ex.refuse('bad-return-value', problem + notes, {
