@@ -149,7 +149,8 @@ function regSafe(
         return equals(old.scalar, cur.scalar) && rules.ids.matchScalar(old.id, cur.id);
       }
       if (!precise && !rules.allPrecise && exact === 'subset') return true;
-      if (old.linkedAdd !== cur.linkedAdd) return false;
+      // Links of the current value alone only say more of it.
+      if (old.id !== 0 && old.linkedAdd !== cur.linkedAdd) return false;
       if (old.linkedAdd !== 0 && old.off !== cur.off) return false;
       return contains(old.scalar, cur.scalar) && rules.ids.matchScalar(old.id, cur.id);
     case PTR_TO_MAP_KEY:

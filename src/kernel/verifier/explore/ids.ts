@@ -27,10 +27,10 @@ export class IdMap {
   }
 
   /**
-   * As {@link match} for scalars, where no id means "linked to nothing": it corresponds to any id that is linked to
-   * nothing in the other state, so a missing id gets a stand-in of its own.
+   * As {@link match} for scalars: one that is linked to nothing in the old state may be linked to anything now, and
+   * one that is linked to nothing now gets a stand-in of its own.
    */
   matchScalar(old: number, cur: number): boolean {
-    return this.match(old === 0 ? ++this.fresh : old, cur === 0 ? ++this.fresh : cur);
+    return old === 0 || this.match(old, cur === 0 ? ++this.fresh : cur);
   }
 }
