@@ -128,5 +128,6 @@ export function returnRange(type: ProgType, attach: AttachType | undefined): Ret
 export function effectiveAttachType(type: ProgType, given: AttachType): AttachType | undefined {
   const facts: ProgramFacts = PROGRAMS[type];
   if (facts.attachTypes.includes(given) || !facts.attachTypeChecked) return given;
-  return given === 'cgroup_inet_ingress' ? facts.defaultAttachType : undefined;
+  if (given !== 'cgroup_inet_ingress') return undefined;
+  return facts.attachTypes.length === 0 ? given : facts.defaultAttachType;
 }
