@@ -6,6 +6,7 @@ export {
   NO_CAPABILITIES,
   type VerifyEnvironment,
 } from './environment.ts';
+export { CATEGORY_TITLES, type CausalStep, type Diagnosis, type Place } from './explain/diagnosis.ts';
 export { isGplCompatible } from './license.ts';
 export type {
   InfoRecords,
@@ -17,4 +18,4 @@ export type {
   VerifiedProgram,
 } from './program.ts';
 export { REJECT_CODES, type RejectCategory, type RejectCode, type Rejection } from './rejection.ts';
-export { isRejection, verify } from './verify.ts';
+export { type InsnCost, type Inspection, inspect, isRejection, verify } from './verify.ts';

@@ -6,12 +6,13 @@
  */
 import type { InsnIdx } from '../../isa/index.ts';
 import type { VerifyEnvironment } from './environment.ts';
+import { type Diagnosis, diagnose, sourceLine } from './explain/diagnosis.ts';
 import { attachNote } from './explore/btf-context.ts';
 import { buildPlan } from './explore/build-plan.ts';
 import { callFacts, markSubprogEffects } from './explore/call-facts.ts';
 import { exploreProgram } from './explore/entry.ts';
 import { type ExploreCaps, Explorer, Refused } from './explore/explorer.ts';
-import { Log } from './explore/log.ts';
+import { type Counts, Log } from './explore/log.ts';
 import { proofs } from './explore/proofs.ts';
 import { checkCallChains } from './explore/stack-depth.ts';
 import { isGplCompatible } from './license.ts';
@@ -44,37 +45,91 @@ const STRUCTURE: readonly ((draft: Draft, log: Log) => Verdict)[] = [
 
 /** Never throws for a program's sake: what is wrong with it is in the answer. */
 export function verify(program: ProgramInput, environment: VerifyEnvironment): Rejection | VerifiedProgram {
-  const made = draft(program, environment);
-  const log = new Log(made);
-  const ex = explored(made, log);
-  if (!(ex instanceof Explorer)) return ex;
-  const refusal = checkCallChains(made);
-  if (refusal) {
-    log.write(`${refusal.problem}\n`);
-    return reject(made, refusal, log, ex);
-  }
-  return seal(made, log, ex);
+  return run(program, environment, false).result;
 }
 
-function explored(made: Draft, log: Log): Rejection | Explorer {
+/** A verification with what it cost and, for a refusal, what explains it. */
+export interface Inspection {
+  readonly result: Rejection | VerifiedProgram;
+  readonly diagnosis?: Diagnosis;
+  readonly counts: Counts;
+  /** By slot: how often the instruction was processed, states kept there, and paths that ended there as known. */
+  readonly costs: readonly InsnCost[];
+  /** By slot; the source line of the instruction, where it is known. */
+  readonly lines: ReadonlyMap<number, SourceLine>;
+  /** By slot: number of the loop that the instruction is in; 0 for none. */
+  readonly loops: readonly number[];
+}
+
+export interface InsnCost {
+  readonly visits: number;
+  readonly kept: number;
+  readonly pruned: number;
+}
+
+/** As {@link verify}, remembering the steps of every path: slower, and for people. */
+export function inspect(program: ProgramInput, environment: VerifyEnvironment): Inspection {
+  const { result, made, ex, refusal } = run(program, environment, true);
+  return {
+    result,
+    ...(refusal && { diagnosis: diagnose(made, refusal, ex) }),
+    counts: counts(ex),
+    costs: ex?.aux.map(({ visits, kept, pruned }) => ({ visits, kept, pruned })) ?? [],
+    lines: made.lines,
+    loops: ex === undefined ? [] : [...ex.plan.scc],
+  };
+}
+
+interface Run {
+  readonly result: Rejection | VerifiedProgram;
+  readonly made: Draft;
+  readonly ex: Explorer | undefined;
+  readonly refusal: Refusal | undefined;
+}
+
+function run(program: ProgramInput, environment: VerifyEnvironment, tracing: boolean): Run {
+  const made = draft(program, environment);
+  const log = new Log(made);
+  let refusal = checkStructure(made, log);
+  let ex: Explorer | undefined;
+  if (refusal === undefined) {
+    const plan = buildPlan(made, (idx) => callFacts(made, idx));
+    log.liveRegs(plan);
+    ex = new Explorer(made, plan, log, capabilities(environment));
+    ex.tracing = tracing;
+    refusal = explored(ex) ?? afterwards(made, log);
+  }
+  const result = refusal === undefined ? seal(made, log, ex!) : reject(made, refusal, log, ex);
+  return { result, made, ex, refusal };
+}
+
+function checkStructure(made: Draft, log: Log): Verdict {
   for (const pass of STRUCTURE) {
     const refusal = pass(made, log);
     if (refusal === undefined) continue;
     if (refusal.problem !== '') log.write(`${refusal.problem}\n`);
-    return reject(made, refusal, log, undefined);
+    return refusal;
   }
   markSubprogEffects(made);
   log.write(attachNote(made));
-  const plan = buildPlan(made, (idx) => callFacts(made, idx));
-  log.liveRegs(plan);
-  const ex = new Explorer(made, plan, log, capabilities(made.environment));
+  return undefined;
+}
+
+function explored(ex: Explorer): Verdict {
   try {
     exploreProgram(ex);
+    return undefined;
   } catch (error) {
-    if (error instanceof Refused) return reject(made, error.refusal, log, ex);
+    if (error instanceof Refused) return error.refusal;
     throw error;
   }
-  return ex;
+}
+
+/** What can be judged only when every path is known. */
+function afterwards(made: Draft, log: Log): Verdict {
+  const refusal = checkCallChains(made);
+  if (refusal) log.write(`${refusal.problem}\n`);
+  return refusal;
 }
 
 /** @see include/linux/bpf.h, bpf_allow_ptr_leaks and the functions beside it */
@@ -110,18 +165,9 @@ function reject(made: Draft, refusal: Refusal, log: Log, ex: Explorer | undefine
   };
 }
 
-/** The record of the instruction, or of the nearest one before it. */
-export function sourceLine({ lines }: Draft, insn: number): SourceLine | undefined {
-  for (let idx = insn; idx >= 0; idx--) {
-    const line = lines.get(idx);
-    if (line) return line;
-  }
-  return undefined;
-}
+const NOTHING: Counts = { processed: 0, maxStatesPerInsn: 0, totalStates: 0, peakStates: 0 };
 
-const NOTHING = { processed: 0, maxStatesPerInsn: 0, totalStates: 0, peakStates: 0 };
-
-function counts(ex: Explorer | undefined): typeof NOTHING {
+function counts(ex: Explorer | undefined): Counts {
   if (ex === undefined) return NOTHING;
   const { processed, maxStatesPerInsn, totalStates, peakStates } = ex;
   return { processed, maxStatesPerInsn, totalStates, peakStates };

@@ -6,6 +6,10 @@ import type { RegType } from './reg-type.ts';
 export class InsnAux {
   /** Some path reached it. */
   seen = false;
+  /** How often it was processed, how many states were remembered at it, and how many paths ended there as known. */
+  visits = 0;
+  kept = 0;
+  pruned = 0;
   /** Kind of pointer that a load or store goes through; every path must agree on how the access is to be done. */
   ptrType: RegType | undefined = undefined;
   /** Map argument of a helper call: `null` when paths disagree. */

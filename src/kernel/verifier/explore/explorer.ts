@@ -17,7 +17,7 @@ import { InsnAux } from './aux.ts';
 import { Wanted } from './backtrack.ts';
 import type { EqualityRules } from './equal.ts';
 import { flowOf } from './flow.ts';
-import { type JumpEntry, JumpHistory, type LinkedReg } from './history.ts';
+import { type JumpEntry, JumpHistory } from './history.ts';
 import { IdMap } from './ids.ts';
 import { checkInsn } from './insn.ts';
 import type { Log } from './log.ts';
@@ -87,6 +87,8 @@ export class Explorer implements EqualityRules {
   /** The next instruction is not simply the one after: the log says from where to where the path goes. */
   announce = false;
   lastId = 0;
+  /** States remember the steps that led to them, for explaining a refusal. */
+  tracing = false;
 
   processed = 0;
   jumps = 0;
@@ -311,6 +313,8 @@ export class Explorer implements EqualityRules {
         if (!(state.speculative && this.aux[insnIdx]!.nospec)) {
           this.stackLiveness.begin(insnIdx);
           prev = insnIdx;
+          this.aux[insnIdx]!.visits++;
+          if (this.tracing) this.traceStep();
           ended = insn === undefined ? this.refuseSlot(insnIdx) : checkInsn(this, insn);
           this.stackLiveness.commit();
           // A barrier behind the instruction ends what runs ahead.
@@ -327,6 +331,12 @@ export class Explorer implements EqualityRules {
       prev = this.prevInsnIdx;
       this.announce = true;
     }
+  }
+
+  private traceStep(): void {
+    const { state, insnIdx } = this;
+    const frame = state.frame();
+    state.trace = { before: state.trace, insnIdx, frameno: frame.frameno, regs: frame.regs.slice() };
   }
 
   /** Takes up the path that was put aside last. */

@@ -2,6 +2,7 @@
 import { Bug } from '../../../base/error.ts';
 import type { Frame } from './frame.ts';
 import type { JumpHistory } from './history.ts';
+import type { RegState } from './reg.ts';
 
 /** Frames that a chain of calls may have. @see include/linux/bpf_verifier.h, MAX_CALL_FRAMES */
 export const MAX_FRAMES = 8;
@@ -15,6 +16,14 @@ export interface Reference {
   readonly insnIdx: number;
   /** For locks: the map or allocated object that contains the lock. */
   readonly holder: object | null;
+}
+
+/** One instruction of a path, and the registers of its frame before it. */
+export interface TraceStep {
+  readonly before: TraceStep | null;
+  readonly insnIdx: number;
+  readonly frameno: number;
+  readonly regs: readonly RegState[];
 }
 
 export class VerifierState {
@@ -54,6 +63,9 @@ export class VerifierState {
   /** No longer compared with: kept only until its open paths end. */
   forgotten = false;
 
+  /** The last step that led here, where steps are kept. */
+  trace: TraceStep | null = null;
+
   constructor(history: JumpHistory) {
     this.history = history;
   }
@@ -88,5 +100,6 @@ export class VerifierState {
     this.firstInsnIdx = other.firstInsnIdx;
     this.lastInsnIdx = other.lastInsnIdx;
     this.parent = other.parent;
+    this.trace = other.trace;
   }
 }

@@ -71,6 +71,7 @@ export function isVisited(ex: Explorer, insnIdx: number): boolean {
     }
     if (hit) {
       one.hits++;
+      ex.aux[insnIdx]!.pruned++;
       if (plan.isJumpPoint(insnIdx)) ex.pushHistory({});
       propagatePrecision(ex, state, cur);
       if (loop) addBackedge(ex, state, cur, insnIdx);
@@ -94,6 +95,7 @@ export function isVisited(ex: Explorer, insnIdx: number): boolean {
 function checkpoint(ex: Explorer, known: Remembered[], insnIdx: number): void {
   const cur = ex.state;
   ex.noteState();
+  ex.aux[insnIdx]!.kept++;
   ex.prevJumps = ex.jumps;
   ex.prevProcessed = ex.processed;
   // What the parent's path relied on is the parent's; the new state starts with nothing known to matter.
