@@ -6,13 +6,15 @@ import type { Explorer } from './explorer.ts';
 
 interface WriteRules {
   readonly struct: string;
+  /** Another name of the same layout. */
+  readonly alias?: string;
   /** Paths of members; empty: all of the struct. */
   readonly members: readonly string[];
   /** Members of which a part may be written at any offset. */
   readonly inside: readonly string[];
 }
 
-const CONNECTION: WriteRules = { struct: 'nf_conn', members: ['mark'], inside: [] };
+const CONNECTION: WriteRules = { struct: 'nf_conn', alias: 'nf_conn___init', members: ['mark'], inside: [] };
 
 /** @see net/ipv4/bpf_tcp_ca.c, net/bpf/bpf_dummy_struct_ops.c */
 const STRUCT_OPS: Readonly<Record<string, WriteRules>> = {
@@ -59,10 +61,10 @@ function refuse(ex: Explorer, problem: string, reason: string): never {
 /** Checks a store into an object of the kernel. @param name of its struct */
 export function checkObjectWrite(ex: Explorer, btf: Btf, name: string, off: number, size: number): void {
   const rules = rulesOf(ex.draft);
-  if (rules === undefined || rules.struct !== name) {
+  if (rules === undefined || (rules.struct !== name && rules.alias !== name)) {
     refuse(ex, 'only read is supported', 'objects of the kernel are not written by programs');
   }
-  const id = btf.find(name, 'struct');
+  const id = btf.find(rules.struct, 'struct');
   const total = id === undefined ? 0 : (trySizeOf(btf, id) ?? 0);
   if (rules.members.length === 0) {
     if (off + size <= total) return;

@@ -293,6 +293,8 @@ function checkTrusted(ex: Explorer, reg: RegState, regno: number, rcu: boolean):
 function takeMap(ex: Explorer, reg: RegState, regno: number, meta: KfuncMeta): void {
   const { map } = reg;
   if (map === null) {
+    // A pointer to the kernel's own struct of a map is checked as such.
+    if (baseType(reg.type) === PTR_TO_BTF_ID) return;
     refuse(ex, `pointer in R${regno} isn't map pointer`, 'the function takes a map there');
   }
   const work = hasField(map, 'task_work');

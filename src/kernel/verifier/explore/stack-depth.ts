@@ -9,6 +9,7 @@ import { LIMITS } from '../../../sys/limits.ts';
 import type { ProgType } from '../../../sys/tables.ts';
 import type { RejectCode, Verdict } from '../rejection.ts';
 import { type Draft, type DraftSubprogram, subprogramStarting } from '../structure/draft.ts';
+import { kfuncFacts } from './call-kfunc.ts';
 
 /** Bytes that a tail call's callers may have on the stack when the target brings 512 more. */
 const TAIL_CALL_STACK = 256;
@@ -28,10 +29,13 @@ const PRIVATE_STACK: ReadonlySet<ProgType> = new Set([
 
 interface CallSite {
   readonly idx: number;
+  /** {@link THROW} where an exception is thrown. */
   readonly callee: number;
   /** A call, not the address of a callback. */
   readonly direct: boolean;
 }
+
+const THROW = -1;
 
 type StackKind = 'unknown' | 'kernel' | 'private';
 
@@ -95,6 +99,14 @@ class Chains {
       }
     }
     for (const site of this.sites[index]!) {
+      if (site.callee === THROW) {
+        if (!inCallback && !this.chain.includes(this.draft.exceptionCallback ?? THROW)) continue;
+        const problem = `bpf_throw kfunc (insn ${site.idx}) cannot be called from callback subprog ${index}`;
+        return refuse('call-depth', site.idx, problem, {
+          reason: 'an exception would leave the function of the kernel that calls back',
+          errno: 'EINVAL',
+        });
+      }
       const refusal = this.call(site, depth, frame, mayBePrivate);
       if (refusal) return refusal;
     }
@@ -169,6 +181,10 @@ function callSites(draft: Draft, sub: DraftSubprogram): CallSite[] {
     const insn = draft.insns[idx];
     const direct = insn?.kind === 'call';
     let off: number | undefined;
+    if (direct && kfuncFacts(draft, idx)?.throws) {
+      sites.push({ idx, callee: THROW, direct });
+      continue;
+    }
     if (direct && insn.target.kind === 'local') off = insn.target.off;
     else if (insn?.kind === 'ldimm64' && insn.imm.kind === 'func') off = insn.imm.off;
     if (off === undefined) continue;

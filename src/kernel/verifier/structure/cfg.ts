@@ -40,12 +40,19 @@ export function checkControlFlow(draft: Draft): Verdict {
     state[idx] = ON_PATH;
     path.push({ idx, next: successors(draft, idx), taken: 0 });
   };
+  // The subprogram that exceptions end in is called by the kernel only. It is explored last.
+  const handler = draft.exceptionCallback;
   enter(0);
+  let handlerLeft = handler !== undefined;
   for (let top = path.at(-1); top; top = path.at(-1)) {
     const to = top.next[top.taken++];
     if (to === undefined) {
       state[top.idx] = DONE;
       path.pop();
+      if (path.length === 0 && handlerLeft) {
+        handlerLeft = false;
+        enter(draft.subprograms[handler!]!.start);
+      }
       continue;
     }
     if (state[to] === UNSEEN) enter(to);
