@@ -25,10 +25,12 @@ import { checkFuncInfo, checkFuncRecords, checkLineInfo } from './structure/info
 import { checkLimits } from './structure/limits.ts';
 import { resolveLoads } from './structure/resolve.ts';
 import { checkSubprograms, findSubprograms } from './structure/subprograms.ts';
+import { checkVersion, checkVersionOfFlow } from './structure/version.ts';
 
 /** In Linux's order, so that of several faults the same one is reported. */
 const STRUCTURE: readonly ((draft: Draft, log: Log) => Verdict)[] = [
   checkLimits,
+  checkVersion,
   checkFuncRecords,
   findSubprograms,
   (_, log) => {
@@ -40,6 +42,7 @@ const STRUCTURE: readonly ((draft: Draft, log: Log) => Verdict)[] = [
   checkLineInfo,
   resolveLoads,
   checkControlFlow,
+  checkVersionOfFlow,
   checkAttachTarget,
 ];
 

@@ -13,6 +13,7 @@ import type { Errno } from '../../../sys/errno.ts';
 import { PROG_LOAD_FLAGS } from '../../../sys/flags.ts';
 import { REJECT_CODES, type Refusal, type RejectCode } from '../rejection.ts';
 import { type Draft, subprogramStarting } from '../structure/draft.ts';
+import { complexityLimit } from '../structure/version.ts';
 import { InsnAux } from './aux.ts';
 import { Wanted } from './backtrack.ts';
 import type { EqualityRules } from './equal.ts';
@@ -28,8 +29,6 @@ import { StackLiveness } from './stack-liveness.ts';
 import { VerifierState } from './state.ts';
 import { isVisited, pathEnded, type Remembered } from './visited.ts';
 
-/** Instructions that verification may process. @see include/linux/bpf.h, BPF_COMPLEXITY_LIMIT_INSNS */
-export const MAX_PROCESSED = 1_000_000;
 /** Paths that may wait. @see kernel/bpf/verifier.c, BPF_COMPLEXITY_LIMIT_JMP_SEQ */
 export const MAX_PENDING = 8192;
 
@@ -90,6 +89,8 @@ export class Explorer implements EqualityRules {
   /** States remember the steps that led to them, for explaining a refusal. */
   tracing = false;
 
+  /** Instructions that verification may process. @see include/linux/bpf.h, BPF_COMPLEXITY_LIMIT_INSNS */
+  readonly limit: number;
   processed = 0;
   jumps = 0;
   prevProcessed = 0;
@@ -110,6 +111,7 @@ export class Explorer implements EqualityRules {
     this.plan = plan;
     this.log = log;
     this.caps = caps;
+    this.limit = complexityLimit(draft);
     this.testStateFreq = (draft.input.flags & PROG_LOAD_FLAGS.BPF_F_TEST_STATE_FREQ) !== 0;
     this.stackLiveness = new StackLiveness(this);
     this.aux = draft.insns.map(() => new InsnAux());
@@ -297,7 +299,7 @@ export class Explorer implements EqualityRules {
       this.prevInsnIdx = prev;
       const { state, insnIdx } = this;
       const insn = this.insns[insnIdx];
-      if (++this.processed > MAX_PROCESSED) this.refuseTooLarge();
+      if (++this.processed > this.limit) this.refuseTooLarge();
       state.lastInsnIdx = this.prevInsnIdx;
       state.insnIdx = insnIdx;
       let ended = false;
@@ -364,7 +366,7 @@ export class Explorer implements EqualityRules {
   private refuseTooLarge(): never {
     const problem = `BPF program is too large. Processed ${this.processed} insn`;
     this.refuse('too-complex', problem, {
-      reason: `verification may process ${MAX_PROCESSED} instructions over all paths`,
+      reason: `verification may process ${this.limit} instructions over all paths`,
       hint: 'split the program with tail calls or global functions, or bound its loops tighter',
       errno: 'E2BIG',
     });

@@ -1,4 +1,6 @@
 /** Which helpers the program may call. */
+import type { BtfTypeId } from '../../../btf/index.ts';
+import { ATTACH_TYPES } from '../../../sys/attach-types.ts';
 import { HELPERS, type Helper, helperName } from '../../../sys/helper-ids.ts';
 import { prototype } from '../../helpers/prototypes.ts';
 import { type Capability, effectiveAttachType, helpersOf } from '../../programs/index.ts';
@@ -6,6 +8,7 @@ import type { VerifyEnvironment } from '../environment.ts';
 import { isGplCompatible } from '../license.ts';
 import type { Verdict } from '../rejection.ts';
 import type { Draft } from './draft.ts';
+import { atLeast, needsVersion } from './version.ts';
 
 const HELPER_COUNT = Object.keys(HELPERS).length;
 
@@ -21,6 +24,9 @@ export function checkHelperCall(draft: Draft, idx: number, id: number): Verdict 
   }
   const name = helperName(id);
   const label = `bpf_${name ?? 'unspec'}#${id}`;
+  if (name !== undefined && !atLeast(environment.kernelVersion, HELPERS[name].since)) {
+    return needsVersion(idx, `the helper bpf_${name}`, HELPERS[name].since, `invalid func unknown#${id}`);
+  }
   if (name === undefined) {
     return {
       code: 'helper-not-allowed',
@@ -69,9 +75,36 @@ function allowedHelpers(draft: Draft): ReadonlySet<Helper> {
   return helpers;
 }
 
-function helpersFor({ input }: Draft, caps: ReadonlySet<Capability>): ReadonlySet<Helper> {
-  const { type, expectedAttachType: given } = input;
-  return helpersOf({ type, caps, attach: given && effectiveAttachType(type, given) });
+function helpersFor(draft: Draft, caps: ReadonlySet<Capability>): ReadonlySet<Helper> {
+  const { type, expectedAttachType: given } = draft.input;
+  const target = targetName(draft);
+  const attach = given && effectiveAttachType(type, given);
+  const helpers = helpersOf({ type, caps, attach, struct: type === 'struct_ops' ? target : undefined });
+  if (attach === 'trace_iter' && target !== undefined && SOCKET_ITERATORS.has(target)) {
+    return new Set([...helpers, ...SOCKET_OPTIONS]);
+  }
+  if (target !== 'tcp_congestion_ops' || memberName(draft) !== 'release') return helpers;
+  // The socket is on its way out.
+  return new Set([...helpers].filter((helper) => !SOCKET_OPTIONS.includes(helper)));
+}
+
+/** Iterators over sockets that they lock. @see net/ipv4/tcp_ipv4.c, bpf_iter_tcp_get_func_proto */
+const SOCKET_ITERATORS: ReadonlySet<string> = new Set(['bpf_iter_tcp', 'bpf_iter_unix']);
+const SOCKET_OPTIONS: readonly Helper[] = ['setsockopt', 'getsockopt'];
+
+/** Name of what the program attaches to: a function, or the struct whose member it implements. */
+function targetName({ input, environment }: Draft): string | undefined {
+  const { attachTarget } = input;
+  const btf = attachTarget?.btf ?? environment.kernelBtf;
+  if (attachTarget === undefined || attachTarget.prog !== undefined || btf === undefined) return undefined;
+  return attachTarget.btfId < btf.length ? btf.nameOf(attachTarget.btfId as BtfTypeId) : undefined;
+}
+
+/** Name of the member that a struct_ops program implements. */
+function memberName({ input, environment }: Draft): string | undefined {
+  const struct = environment.kernelBtf?.type((input.attachTarget?.btfId ?? 0) as BtfTypeId);
+  const index = ATTACH_TYPES[input.expectedAttachType ?? 'cgroup_inet_ingress'].id;
+  return struct?.kind === 'struct' ? struct.members[index]?.name : undefined;
 }
 
 function capabilities({ capabilities }: VerifyEnvironment): ReadonlySet<Capability> {

@@ -5,6 +5,7 @@ import { LIMITS } from '../../../sys/limits.ts';
 import type { FdFacts, MapFacts } from '../environment.ts';
 import type { Refusal, Verdict } from '../rejection.ts';
 import type { Draft } from './draft.ts';
+import { checkMapUse } from './map-use.ts';
 
 /** Largest offset that a pointer may have. @see include/linux/bpf_verifier.h, BPF_MAX_VAR_OFF */
 const MAX_VAR_OFF = 1 << 29;
@@ -82,7 +83,9 @@ function resolveLoad(draft: Draft, idx: number): Verdict {
         facts === 'bad-fd' ? 'no such file descriptor is open' : 'the file descriptor is of another object',
     };
   }
+  const before = draft.maps.length;
   const index = use(draft, facts);
+  const added = draft.maps.length > before;
   if (index === undefined) {
     return {
       code: 'too-many-maps',
@@ -91,6 +94,8 @@ function resolveLoad(draft: Draft, idx: number): Verdict {
       reason: 'each map that instructions name counts once',
     };
   }
+  const misuse = added ? checkMapUse(draft, facts, draft.maps.slice(0, -1), idx) : undefined;
+  if (misuse) return misuse;
   draft.mapRefs.set(idx, index);
   if (imm.kind === 'map_value' || imm.kind === 'map_idx_value') return checkDirectValue(facts, imm.off, idx);
   return undefined;
