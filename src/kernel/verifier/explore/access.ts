@@ -27,7 +27,6 @@ import {
   PTR_TO_MAP_VALUE,
   PTR_TO_MEM,
   PTR_TO_PACKET,
-  PTR_TO_PACKET_END,
   PTR_TO_PACKET_META,
   PTR_TO_SOCK_COMMON,
   PTR_TO_SOCKET,
@@ -75,7 +74,6 @@ export function checkMemAccess(
       return;
     case PTR_TO_PACKET:
     case PTR_TO_PACKET_META:
-    case PTR_TO_PACKET_END:
       if (access === 'write') checkPacketWrite(ex, valueRegno);
       checkPacket(ex, regno, at, size, false);
       if (access === 'read') loadUnknown(ex, valueRegno, size, signed);

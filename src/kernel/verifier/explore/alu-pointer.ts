@@ -5,7 +5,7 @@ import type { Scalar } from '../value/scalar.ts';
 import { toBigInt } from '../value/wide.ts';
 import { MAX_VAR_OFF } from './access-region.ts';
 import { operator } from './alu.ts';
-import { checkSanitizedBounds, sanitizedLimit, sanitizePointerAlu } from './alu-speculation.ts';
+import { checkSanitizedBounds, sanitizedLimit, sanitizePointerAlu, without32 } from './alu-speculation.ts';
 import type { Explorer } from './explorer.ts';
 import { type RegState, scalarReg } from './reg.ts';
 import {
@@ -183,6 +183,7 @@ function addTo(ex: Explorer, ptr: RegState, value: Scalar): RegState {
   const result = ptr.clone();
   if (fixed !== undefined) {
     result.off = fixed;
+    if (!ex.caps.bypassSpecV1) result.scalar = synced(ptr.scalar);
     return result;
   }
   result.scalar = alu('add', 64, without32(ptr.scalar), value);
@@ -216,6 +217,7 @@ function subtractFrom(
   const result = ptr.clone();
   if (fixed !== undefined) {
     result.off = fixed;
+    if (!ex.caps.bypassSpecV1) result.scalar = synced(ptr.scalar);
     return result;
   }
   result.scalar = alu('sub', 64, without32(ptr.scalar), value);
@@ -227,9 +229,7 @@ function subtractFrom(
   return result;
 }
 
-/** Pointers keep no 32-bit ranges. */
-function without32(scalar: Scalar): Scalar {
-  const copy = scalar.copy();
-  copy.unbound32();
-  return copy;
+/** The 32-bit ranges follow from the others: a speculative path may have begun without them. */
+function synced(scalar: Scalar): Scalar {
+  return scalar.isConst ? scalar : without32(scalar).sync();
 }

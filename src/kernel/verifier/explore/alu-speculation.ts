@@ -86,8 +86,19 @@ export function sanitizePointerAlu(
     else ex.exactScalars = true;
     mask = { state, limit, toLeft };
   }
-  if (!off.isConst) ex.fork(ex.insnIdx + 1, ex.insnIdx, true);
+  if (!off.isConst) {
+    const frame = ex.fork(ex.insnIdx + 1, ex.insnIdx, true).frame();
+    // The addition has begun: 32-bit ranges of the pointer are forgotten already.
+    if (pointerIsDst) frame.own(insn.dst).scalar = without32(ptr.scalar);
+  }
   return mask;
+}
+
+/** Pointers keep no 32-bit ranges. */
+export function without32(scalar: Scalar): Scalar {
+  const copy = scalar.copy();
+  copy.unbound32();
+  return copy;
 }
 
 /** After the addition: the mask is as wide as the pointer moved. */
