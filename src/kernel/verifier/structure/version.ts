@@ -5,7 +5,7 @@
  * @see bpf_opcode_in_insntable of each version, and the `since` columns of the tables of sys/
  */
 import { kernelText } from '../../../isa/kernel-notation.ts';
-import { ALU, ATOMIC_OPS, JMP } from '../../../isa/opcodes.ts';
+import { ALU, ATOMIC, JMP } from '../../../isa/opcodes.ts';
 import { ATTACH_TYPES } from '../../../sys/attach-types.ts';
 import { MAP_TYPES } from '../../../sys/map-types.ts';
 import { PROG_TYPES } from '../../../sys/prog-types.ts';
@@ -101,10 +101,7 @@ function insnVersion({ insns }: Draft, idx: number): string | undefined {
   const insn = insns[idx];
   switch (insn?.kind) {
     case 'jmp':
-      if (insn.width === 32) return '5.1';
-      return insn.op === 'lt' || insn.op === 'le' || insn.op === 'slt' || insn.op === 'sle'
-        ? '4.14'
-        : undefined;
+      return JMP[insn.op].linux[insn.width === 32 ? 0 : 1];
     case 'call':
       if (insn.target.kind === 'local') return '4.16';
       return insn.target.kind === 'kfunc' ? '5.13' : undefined;
@@ -123,7 +120,7 @@ function insnVersion({ insns }: Draft, idx: number): string | undefined {
           return undefined;
       }
     case 'atomic':
-      return insn.fetch ? '5.12' : ATOMIC_OPS[insn.op].linux;
+      return insn.fetch ? '5.12' : ATOMIC[insn.op].linux;
     case 'movsx':
       return '6.6';
     case 'ldx':
