@@ -28,11 +28,16 @@ export class LogBuffer {
     return this.#address;
   }
 
-  /** The text. @param trueSize with its closing zero, as the kernel says (since 6.4); 0 for unknown */
+  /**
+   * The text. It ends at its closing zero, which may come early: the verifier takes back what it wrote of paths that were
+   * fine.
+   *
+   * @param trueSize the most that was ever in it, as the kernel says (since 6.4); 0 for unknown
+   */
   read(size: number, trueSize: number): string {
-    let end = trueSize > 0 && trueSize <= size ? trueSize - 1 : -1;
-    if (end < 0) end = this.#memory.subarray(0, size).indexOf(0);
-    return this.#memory.toString('utf8', 0, end < 0 ? size : end);
+    const most = trueSize > 0 ? Math.min(size, trueSize) : size;
+    const end = this.#memory.subarray(0, most).indexOf(0);
+    return this.#memory.toString('utf8', 0, end < 0 ? most : end);
   }
 
   /** A larger size to try when `size` was too small, or `undefined` at the kernel's limit. */
