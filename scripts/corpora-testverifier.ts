@@ -117,6 +117,11 @@ static void print_fixups(const char *name, const int *at)
 }
 int main(void)
 {
+	printf("{\\"map_types\\":");
+	print_hex(btf_raw_types, sizeof(btf_raw_types));
+	printf(",\\"map_strings\\":");
+	print_hex(btf_str_sec, sizeof(btf_str_sec));
+	printf("}\\n");
 	for (size_t n = 0; n < ARRAY_SIZE(tests); n++) {
 		struct bpf_test *t = &tests[n];
 		const struct bpf_insn *insns = t->insns;
@@ -235,10 +240,17 @@ export async function convertTestVerifier(source: string, into: string): Promise
   }
 }
 
-/** The cases as {@link convertTestVerifier} wrote them. */
-export function readTestVerifier(file: string): TestVerifierCase[] {
-  return readFileSync(file, 'utf8')
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line) as TestVerifierCase);
+/** The types that the suite gives its maps: the first line of what {@link convertTestVerifier} writes. Hex. */
+export interface MapTypes {
+  readonly map_types: string;
+  readonly map_strings: string;
+}
+
+/** The lines that {@link convertTestVerifier} wrote: the maps' types, then a case each. */
+export function readTestVerifier(file: string): {
+  readonly types: MapTypes;
+  readonly lines: readonly string[];
+} {
+  const [first = '', ...lines] = readFileSync(file, 'utf8').split('\n');
+  return { types: JSON.parse(first) as MapTypes, lines: lines.filter((line) => line !== '') };
 }

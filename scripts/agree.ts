@@ -1,0 +1,125 @@
+/**
+ * Where skep's verifier and Linux's disagree: the programs of Linux's selftests and test_verifier, judged by both.
+ *
+ *     npm run agree [-- --set golden|selftests|testverifier|all] [--filter REGEX] [--privilege root|bpf|none]
+ *                      [--verbose] [--list] [--log2] [--json FILE] [--corpora FOLDER]
+ *
+ * `golden` are the programs whose expectations Linux 6.12 and 7.2 share. `--privilege bpf` loads with CAP_BPF alone,
+ * `none` with none of BPF's capabilities, for which Linux must have `kernel.unprivileged_bpf_disabled` at 0. The verdict
+ * compared is always this kernel's own on the same input.
+ */
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { linuxStatus } from '../src/linux/index.ts';
+import { commonExpectations } from './agree-annotations.ts';
+import type { Privilege, Result, Unit } from './agree-cases.ts';
+import { Pool } from './agree-pool.ts';
+import { figures, printReport } from './agree-report.ts';
+import { type Corpora, DEFAULT_CORPORA, prepareCorpora } from './corpora.ts';
+import { readTestVerifier } from './corpora-testverifier.ts';
+
+const SETS = ['golden', 'selftests', 'testverifier', 'all'] as const;
+type SetName = (typeof SETS)[number];
+const CHUNK = 100;
+
+const { values } = parseArgs({
+  options: {
+    set: { type: 'string', default: 'all' },
+    filter: { type: 'string' },
+    privilege: { type: 'string', default: 'root' },
+    corpora: { type: 'string', default: DEFAULT_CORPORA },
+    json: { type: 'string' },
+    verbose: { type: 'boolean', default: false },
+    list: { type: 'boolean', default: false },
+    log2: { type: 'boolean', default: false },
+    limit: { type: 'string', default: '10' },
+  },
+});
+
+/** Units of work, with the number of cases for the progress line where it is known. */
+function unitsOf(set: SetName, corpora: Corpora, golden: ReadonlySet<string>, filter?: RegExp): Unit[] {
+  const units: Unit[] = [];
+  if (set !== 'testverifier' && existsSync(corpora.objects)) {
+    const wanted = new Set([...golden].map((id) => id.split(':')[0]));
+    for (const file of readdirSync(corpora.objects).filter((name) => name.endsWith('.bpf.o'))) {
+      const stem = file.replace(/\.bpf\.o$/, '');
+      if (set === 'golden' && !wanted.has(stem)) continue;
+      if (filter !== undefined && !couldMatch(filter, stem)) continue;
+      units.push({ kind: 'object', file: join(corpora.objects, file) });
+    }
+  }
+  if ((set === 'testverifier' || set === 'all') && existsSync(corpora.testVerifier)) {
+    const { lines } = readTestVerifier(corpora.testVerifier);
+    for (let from = 0; from < lines.length; from += CHUNK) {
+      units.push({ kind: 'testverifier', file: corpora.testVerifier, from, to: from + CHUNK });
+    }
+  }
+  return units;
+}
+
+/** Whether `^stem:` can match; saves parsing objects. */
+function couldMatch(filter: RegExp, stem: string): boolean {
+  const literal = /^\^([\w-]+):/.exec(filter.source)?.[1];
+  return literal === undefined || literal === stem;
+}
+
+async function main(): Promise<number> {
+  const set = values.set as SetName;
+  const privilege = values.privilege as Privilege;
+  if (!SETS.includes(set) || !['root', 'bpf', 'none'].includes(privilege)) {
+    console.error(`--set is one of ${SETS.join(', ')}; --privilege one of root, bpf, none`);
+    return 2;
+  }
+  const status = linuxStatus();
+  if (!status.ok) {
+    console.log(`skipped: ${status.reason}`);
+    return 0;
+  }
+  if (
+    privilege === 'none' &&
+    readFileSync('/proc/sys/kernel/unprivileged_bpf_disabled', 'utf8').trim() !== '0'
+  ) {
+    console.log('skipped: kernel.unprivileged_bpf_disabled is not 0: Linux lets no unprivileged program in');
+    return 0;
+  }
+  const corpora = await prepareCorpora(values.corpora);
+  for (const reason of corpora.missing) console.log(`skipped: ${reason}`);
+  if (!existsSync(corpora.objects) && !existsSync(corpora.testVerifier)) return 0;
+  const golden =
+    existsSync(corpora.progs) && existsSync(corpora.newerProgs)
+      ? commonExpectations(corpora.progs, corpora.newerProgs)
+      : new Set<string>();
+  const filter = values.filter === undefined ? undefined : new RegExp(values.filter);
+  const pool = new Pool({
+    privilege,
+    filter: values.filter,
+    log2: values.log2 ? [...golden] : [],
+    keepLogs: values.verbose,
+    caseLimit: Number(values.limit) * 1000 + 5000,
+    memoryLimit: 2048,
+  });
+  const results: Result[] = [];
+  const units = unitsOf(set, corpora, golden, filter);
+  let said = 0;
+  for (const [i, unit] of units.entries()) {
+    await pool.run(unit, (result) => {
+      if (set === 'golden' && !golden.has(result.id)) return;
+      results.push(result);
+      if (!process.stderr.isTTY || Date.now() - said < 200) return;
+      said = Date.now();
+      const share = Math.round((100 * i) / units.length);
+      process.stderr.write(`\r\x1b[K${share} % · ${results.length} cases · ${result.id.slice(0, 60)}`);
+    });
+  }
+  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+  pool.close();
+  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(results, null, 1)}\n`);
+  printReport(results, golden, { list: values.list || values.verbose, verbose: values.verbose });
+  for (const [name, value] of figures(results, golden, privilege)) console.log(`figure ${name} ${value}`);
+  if (results.length > 0) return 0;
+  console.error('no case was run: nothing was compared');
+  return 1;
+}
+
+process.exitCode = await main();
