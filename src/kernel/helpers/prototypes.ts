@@ -51,12 +51,12 @@ const VARIANTS: readonly {
   },
   {
     helper: 'setsockopt',
-    types: ['cgroup_sockopt', 'struct_ops', 'lsm'],
+    types: ['cgroup_sockopt', 'struct_ops', 'lsm', 'tracing'],
     change: { args: [BTF_SOCK, ...SOCKET_PROTOTYPES.setsockopt.args.slice(1)] },
   },
   {
     helper: 'getsockopt',
-    types: ['cgroup_sockopt', 'struct_ops', 'lsm'],
+    types: ['cgroup_sockopt', 'struct_ops', 'lsm', 'tracing'],
     change: { args: [BTF_SOCK, ...SOCKET_PROTOTYPES.getsockopt.args.slice(1)] },
   },
   {

@@ -48,7 +48,8 @@ function find(draft: Draft): ProgramExit {
     case 'raw_tracepoint_writable':
       return attachTarget === undefined ? ANY : { returnsVoid: false, range: { min: 0, max: 0, bits: 64 } };
     default: {
-      const range = returnRange(type, attach);
+      // What has no attach type is loaded with 0.
+      const range = returnRange(type, attach ?? 'cgroup_inet_ingress');
       return range === undefined
         ? ANY
         : { returnsVoid: false, range: { min: range.min, max: range.max, bits: 64 } };

@@ -304,7 +304,9 @@ function hasTypedef(btf: Btf, id: BtfTypeId, name: string): boolean {
 function isContext({ btf, progType }: ArgQuery, pointee: BtfTypeId): boolean {
   if (progType === 'kprobe' && hasTypedef(btf, pointee, USER_REGS)) return true;
   const type = resolveType(btf, pointee);
-  return (type.kind === 'struct' || type.kind === 'union') && type.name === CONTEXTS[progType];
+  if (type.kind !== 'struct' && type.kind !== 'union') return false;
+  // The typedef's name will do for a struct too.
+  return type.name === CONTEXTS[progType] || (progType === 'kprobe' && type.name === USER_REGS);
 }
 
 /** Whether a parameter tagged as the context has a type that a context may be written as. */
