@@ -123,7 +123,29 @@ function find(btf: Btf, typeId: BtfTypeId): FieldRecord {
       if (variable.kind === 'var') addMember(btf, entry.type, -1, variable.type, entry.offset, found, i);
     }
   }
-  return found.sort((a, b) => a.offset - b.offset).slice(0, MAX_FIELDS);
+  found.sort((a, b) => a.offset - b.offset);
+  return isValid(btf, found) ? found : NO_FIELDS;
+}
+
+/** Linux has no record of a value that breaks one of these rules. @see kernel/bpf/btf.c, btf_parse_fields */
+function isValid(btf: Btf, fields: FieldRecord): boolean {
+  if (fields.length > MAX_FIELDS) return false;
+  const spin = has(fields, 'spin_lock');
+  const resilient = has(fields, 'res_spin_lock');
+  if (spin && resilient) return false;
+  const roots = fields.filter(({ kind }) => kind === 'list_head' || kind === 'rb_root');
+  if (roots.length > 0 && !spin && !resilient) return false;
+  if (has(fields, 'list_node') && has(fields, 'rb_node') && !has(fields, 'refcount')) return false;
+  return roots.every((root) => hasNode(btf, root));
+}
+
+/** The elements of the list or tree have the node that its tag names. */
+function hasNode(btf: Btf, { kind, target, nodeName }: SpecialField): boolean {
+  const element = target === undefined ? undefined : btf.type(target);
+  if (element?.kind !== 'struct') return false;
+  const member = element.members.find(({ name }) => name === nodeName);
+  const node = member === undefined ? undefined : btf.type(member.type);
+  return node?.kind === 'struct' && node.name === (kind === 'list_head' ? 'bpf_list_node' : 'bpf_rb_node');
 }
 
 function addStruct(

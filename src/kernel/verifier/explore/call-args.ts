@@ -12,6 +12,7 @@ import { checkRegOffset, checkRegType } from './call-types.ts';
 import { DYNPTR_SLOTS, processDynptrArg, stackObjectSlot } from './dynptr.ts';
 import type { Explorer } from './explorer.ts';
 import { SLOT_BYTES, STACK_SPILL, STACK_ZERO } from './frame.ts';
+import { inRbtreeCallback } from './graph-node.ts';
 import { checkHelperMem, checkMemSize } from './helper-memory.ts';
 import { processSpinLock } from './locks.ts';
 import { fieldAt, has, hasField, regRecord } from './record.ts';
@@ -173,6 +174,12 @@ function checkByKind(
       meta.retBtfId = reg.btfId;
       return;
     case 'spin_lock':
+      if (inRbtreeCallback(ex)) {
+        ex.refuse('bad-lock', "can't spin_{lock,unlock} in rbtree cb", {
+          reason: 'the lock is held while the tree is being searched',
+          errno: 'EACCES',
+        });
+      }
       processSpinLock(ex, regno, meta.helper === 'spin_lock' ? 'lock' : 'unlock', 'lock');
       return;
     case 'timer':

@@ -2,7 +2,7 @@
 
 import { Scalar } from '../value/scalar.ts';
 import { changeRegs } from './each-reg.ts';
-import { hasField } from './record.ts';
+import { has, hasField, regRecord } from './record.ts';
 import { releaseReference } from './references.ts';
 import { type RegState, scalarReg } from './reg.ts';
 import {
@@ -67,10 +67,8 @@ export function markNull(): RegState {
 
 /** Whether the pointer's object may hold a lock, so that its id must be kept to tell objects apart. */
 function mayHoldLock(reg: RegState): boolean {
-  if (baseType(reg.type) === PTR_TO_MAP_VALUE) {
-    return reg.map !== null && (hasField(reg.map, 'spin_lock') || hasField(reg.map, 'res_spin_lock'));
-  }
-  return baseType(reg.type) === PTR_TO_BTF_ID && (reg.type & MEM_ALLOC) !== 0;
+  const record = regRecord(reg);
+  return record.length > 0 && (has(record, 'spin_lock') || has(record, 'res_spin_lock'));
 }
 
 /** A register that may be null was compared with zero: so are all that came from the same call. */
