@@ -12,6 +12,7 @@ import { checkPointerAlu } from './alu-pointer.ts';
 import { sanitizeScalarAlu } from './alu-speculation.ts';
 import { markRegPrecise } from './backtrack.ts';
 import type { Explorer } from './explorer.ts';
+import { checkInvariants } from './invariants.ts';
 import { ADD_CONST32, ADD_CONST64 } from './linked.ts';
 import { pointerReg, type RegState, scalarReg } from './reg.ts';
 import { PTR_TO_ARENA, SCALAR } from './reg-type.ts';
@@ -39,7 +40,7 @@ export function checkAlu(ex: Explorer, insn: AluInsn): void {
       castAddressSpace(ex, insn);
       break;
   }
-  checkInvariants(ex, insn.dst);
+  checkInvariants(ex, insn.dst, 'alu');
 }
 
 function checkUnary(ex: Explorer, insn: Extract<Insn, { kind: 'neg' | 'endian' }>): void {
@@ -194,14 +195,4 @@ function splitMask(ex: Explorer, dst: number, scalar: Scalar): Scalar {
     return ones;
   }
   return scalar;
-}
-
-/** An impossible value is one of a dead branch that was not seen to be dead: nothing is known of it. */
-function checkInvariants(ex: Explorer, regno: number): void {
-  const reg = ex.state.frame().reg(regno);
-  const { scalar } = reg;
-  if (!scalar.isContradictory) return;
-  const unknown = reg.clone();
-  unknown.scalar = Scalar.UNKNOWN;
-  ex.state.frame().regs[regno] = unknown;
 }
