@@ -193,6 +193,7 @@ export class TwoKernels implements Kernel {
         btfValueTypeId: attr.btf_value_type_id ?? 0,
       }),
       ...(inner && { inner }),
+      ...(attr.map_type === 'arena' && { userAddress: attr.map_extra ?? 0n }),
       ...(attr.map_type === 'array' && attr.max_entries === 1 && { contents: this.#contents(fd) }),
     });
     return fd;

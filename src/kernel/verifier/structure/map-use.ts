@@ -87,13 +87,19 @@ export function checkMapUse(draft: Draft, map: MapFacts, used: readonly MapFacts
   if (used.some((one) => one.type === 'arena')) {
     return { ...refuse('Only one arena per program', 'a program has one arena')!, errno: 'EBUSY' };
   }
-  if (environment.capabilities.bpf && environment.capabilities.perfmon) return undefined;
-  return {
-    ...refuse(
-      'CAP_BPF and CAP_PERFMON are required to use arena',
-      'the caller lacks a capability',
-      'not-permitted',
-    )!,
-    errno: 'EPERM',
-  };
+  if (!environment.capabilities.bpf || !environment.capabilities.perfmon) {
+    return {
+      ...refuse(
+        'CAP_BPF and CAP_PERFMON are required to use arena',
+        'the caller lacks a capability',
+        'not-permitted',
+      )!,
+      errno: 'EPERM',
+    };
+  }
+  if (map.userAddress !== 0n) return undefined;
+  return refuse(
+    "arena's user address must be set via map_extra or mmap()",
+    'pointers into the arena are the same for the program and for user space',
+  );
 }
