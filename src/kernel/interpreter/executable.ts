@@ -8,7 +8,7 @@ import { type Execute, executor } from './execute.ts';
 import { reads, writes } from './registers.ts';
 
 /** Where function addresses begin; a subprogram's is this plus eight times its first slot. No memory is mapped there. */
-const CODE_BASE = 0xffff_ffff_c000_0000n;
+export const CODE_BASE = 0xffff_ffff_c000_0000n;
 
 export interface Executable {
   readonly name: string;
