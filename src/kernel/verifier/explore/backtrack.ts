@@ -12,7 +12,7 @@ import { Bug } from '../../../base/error.ts';
 import type { Insn } from '../../../isa/insn.ts';
 import type { Explorer } from './explorer.ts';
 import { FP, type Frame } from './frame.ts';
-import type { JumpEntry } from './history.ts';
+import type { JumpEntry, LinkedReg } from './history.ts';
 import { SCALAR } from './reg-type.ts';
 import { MAX_FRAMES, type VerifierState } from './state.ts';
 
@@ -94,9 +94,7 @@ export function slotList(slots: readonly number[]): string {
 }
 
 /** When one of several registers that share an id is wanted, all of them are. */
-function syncLinked(wanted: Wanted, entry: JumpEntry | undefined): void {
-  const linked = entry?.linked;
-  if (!linked) return;
+function syncLinked(wanted: Wanted, linked: readonly LinkedReg[]): void {
   const some = linked.some((one) =>
     one.slot ? wanted.hasSlot(one.index, one.frameno) : wanted.hasReg(one.index, one.frameno),
   );
@@ -119,7 +117,7 @@ function undo(
   insn: Insn,
   idx: number,
   next: number,
-  entry: JumpEntry | undefined,
+  entry: JumpEntry | null,
 ): boolean {
   switch (insn.kind) {
     case 'alu':
@@ -300,8 +298,7 @@ export function markChain(ex: Explorer, start: VerifierState, wanted: Wanted): b
   let next = -1;
   if (wanted.empty) return false;
   for (;;) {
-    const entries = state.history.entries;
-    let end = entries.length;
+    let entry = state.history.last;
     if (ex.log.wantsStates) {
       ex.log.write(
         `mark_precise: frame${wanted.frame}: last_idx ${last} first_idx ${first} subseq_idx ${next} \n`,
@@ -314,23 +311,28 @@ export function markChain(ex: Explorer, start: VerifierState, wanted: Wanted): b
     for (let idx = last; ; ) {
       if (skip) skip = false;
       else {
-        const entry = end > 0 && entries[end - 1]!.idx === idx ? entries[end - 1] : undefined;
+        const known = entry !== null && entry.idx === idx ? entry : null;
         const insn = ex.insns[idx];
         if (insn !== undefined) {
           if (ex.log.wantsStates) logStep(ex, wanted, idx);
-          syncLinked(wanted, entry);
-          if (!undo(ex, wanted, insn, idx, next, entry)) {
+          if (known?.linked) syncLinked(wanted, known.linked);
+          if (!undo(ex, wanted, insn, idx, next, known)) {
             markEverything(ex, start);
             return true;
           }
-          syncLinked(wanted, entry);
+          if (known?.linked) syncLinked(wanted, known.linked);
         }
       }
       if (wanted.empty) return changed;
       next = idx;
-      if (idx === state.firstInsnIdx && (end === 0 || (end === 1 && entries[0]!.idx === idx))) break;
-      if (end > 0 && entries[end - 1]!.idx === idx) idx = entries[--end]!.prevIdx;
-      else idx--;
+      const recorded: boolean = entry !== null && entry.idx === idx;
+      if (idx === state.firstInsnIdx && (entry === null || (entry.before === null && recorded))) break;
+      if (recorded) {
+        idx = entry!.prevIdx;
+        entry = entry!.before;
+      } else {
+        idx--;
+      }
       if (idx < 0 && state.parent !== null) throw new Bug(`precision walks before instruction 0`);
       if (idx < 0) break;
     }

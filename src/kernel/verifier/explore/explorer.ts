@@ -18,7 +18,7 @@ import { InsnAux } from './aux.ts';
 import { Wanted } from './backtrack.ts';
 import type { EqualityRules } from './equal.ts';
 import { flowOf } from './flow.ts';
-import { type JumpEntry, JumpHistory } from './history.ts';
+import { JumpEntry, type JumpFacts, JumpHistory } from './history.ts';
 import { IdMap } from './ids.ts';
 import { checkInsn } from './insn.ts';
 import type { Log } from './log.ts';
@@ -83,6 +83,8 @@ export class Explorer implements EqualityRules {
   prevInsnIdx = -1;
   /** Whether this instruction already has an entry in the path's history. */
   historyEntryOpen = false;
+  /** A fork has that entry too. */
+  private historyEntryShared = false;
   /** The next instruction is not simply the one after: the log says from where to where the path goes. */
   announce = false;
   lastId = 0;
@@ -222,17 +224,27 @@ export class Explorer implements EqualityRules {
   }
 
   /** Adds to what the path's history knows of the current instruction. */
-  pushHistory(what: Partial<Omit<JumpEntry, 'idx' | 'prevIdx'>>): void {
+  pushHistory(what: JumpFacts | undefined): void {
     const { history } = this.state;
-    if (this.historyEntryOpen) {
-      const last = history.entries[history.length - 1];
-      if (last === undefined || last.idx !== this.insnIdx)
+    let entry: JumpEntry;
+    if (!this.historyEntryOpen) {
+      this.historyEntryOpen = true;
+      this.historyEntryShared = false;
+      entry = history.push(this.insnIdx, this.prevInsnIdx);
+    } else {
+      const last = history.last;
+      if (last === null || last.idx !== this.insnIdx) {
         throw new Bug('the open history entry is of another insn');
-      history.replaceLast({ ...last, ...what });
-      return;
+      }
+      entry = last;
+      if (this.historyEntryShared && what !== undefined) {
+        entry = new JumpEntry(last.idx, last.prevIdx, last.before);
+        entry.note({ ...last, linked: last.linked ?? undefined });
+        history.last = entry;
+        this.historyEntryShared = false;
+      }
     }
-    this.historyEntryOpen = true;
-    history.push({ ...NO_ENTRY, idx: this.insnIdx, prevIdx: this.prevInsnIdx, ...what });
+    if (what !== undefined) entry.note(what);
   }
 
   /**
@@ -241,6 +253,7 @@ export class Explorer implements EqualityRules {
    * @returns the copy, to be changed into what holds on that way
    */
   fork(insnIdx: number, prevInsnIdx: number, speculative = false): VerifierState {
+    this.historyEntryShared = true;
     const copy = new VerifierState(this.state.history.fork());
     copy.copyFrom(this.state);
     copy.speculative ||= speculative;
@@ -307,7 +320,7 @@ export class Explorer implements EqualityRules {
         this.log.safe(insnIdx, this.announce ? this.prevInsnIdx : undefined, state.speculative);
         ended = true;
       } else {
-        if (this.plan.isJumpPoint(insnIdx)) this.pushHistory({});
+        if (this.plan.isJumpPoint(insnIdx)) this.pushHistory(undefined);
         if (this.log.wantsPath) {
           this.log.insn(this, this.announce);
           if (this.log.wantsStates) this.announce = false;
@@ -384,12 +397,3 @@ export class Explorer implements EqualityRules {
     this.stackLiveness.frameChanged();
   }
 }
-
-const NO_ENTRY: Omit<JumpEntry, 'idx' | 'prevIdx'> = {
-  stackFrame: 0,
-  stackSlot: 0,
-  isStackAccess: false,
-  dstIsStack: false,
-  srcIsStack: false,
-  linked: null,
-};

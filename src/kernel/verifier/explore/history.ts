@@ -12,52 +12,66 @@ export interface LinkedReg {
   readonly slot: boolean;
 }
 
-export interface JumpEntry {
-  readonly idx: number;
-  readonly prevIdx: number;
+/** What the history knows of an instruction beside its place. */
+export interface JumpFacts {
   /** A load or store through a stack pointer: frame and slot. */
-  readonly stackFrame: number;
-  readonly stackSlot: number;
-  readonly isStackAccess: boolean;
+  readonly isStackAccess?: boolean;
+  readonly stackFrame?: number;
+  readonly stackSlot?: number;
   /** A comparison whose operand was a stack pointer, of which no value is wanted. */
-  readonly dstIsStack: boolean;
-  readonly srcIsStack: boolean;
-  readonly linked: readonly LinkedReg[] | null;
+  readonly dstIsStack?: boolean;
+  readonly srcIsStack?: boolean;
+  readonly linked?: readonly LinkedReg[] | undefined;
 }
 
-/** A list that paths share up to where they part: a fork copies the array only when it is written to. */
+/** Changed only while its instruction is checked. Chained to the one before, so that paths share what they have in common. */
+export class JumpEntry {
+  readonly idx: number;
+  readonly prevIdx: number;
+  readonly before: JumpEntry | null;
+  isStackAccess = false;
+  stackFrame = 0;
+  stackSlot = 0;
+  dstIsStack = false;
+  srcIsStack = false;
+  linked: readonly LinkedReg[] | null = null;
+
+  constructor(idx: number, prevIdx: number, before: JumpEntry | null) {
+    this.idx = idx;
+    this.prevIdx = prevIdx;
+    this.before = before;
+  }
+
+  note(what: JumpFacts): void {
+    if (what.isStackAccess === true) {
+      this.isStackAccess = true;
+      this.stackFrame = what.stackFrame ?? 0;
+      this.stackSlot = what.stackSlot ?? 0;
+    }
+    if (what.dstIsStack === true) this.dstIsStack = true;
+    if (what.srcIsStack === true) this.srcIsStack = true;
+    if (what.linked !== undefined) this.linked = what.linked;
+  }
+}
+
 export class JumpHistory {
-  entries: JumpEntry[];
-  private shared: boolean;
+  last: JumpEntry | null;
+  length: number;
 
-  constructor(entries: JumpEntry[] = [], shared = false) {
-    this.entries = entries;
-    this.shared = shared;
+  constructor(last: JumpEntry | null = null, length = 0) {
+    this.last = last;
+    this.length = length;
   }
 
-  get length(): number {
-    return this.entries.length;
-  }
-
+  /** A history that goes on from here by itself. */
   fork(): JumpHistory {
-    this.shared = true;
-    return new JumpHistory(this.entries, true);
+    return new JumpHistory(this.last, this.length);
   }
 
-  push(entry: JumpEntry): void {
-    if (this.shared) {
-      this.entries = this.entries.slice();
-      this.shared = false;
-    }
-    this.entries.push(entry);
-  }
-
-  /** The entry of the instruction being processed, to add what it turned out to do. */
-  replaceLast(entry: JumpEntry): void {
-    if (this.shared) {
-      this.entries = this.entries.slice();
-      this.shared = false;
-    }
-    this.entries[this.entries.length - 1] = entry;
+  push(idx: number, prevIdx: number): JumpEntry {
+    const entry = new JumpEntry(idx, prevIdx, this.last);
+    this.last = entry;
+    this.length++;
+    return entry;
   }
 }

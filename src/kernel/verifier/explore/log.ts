@@ -146,7 +146,7 @@ export class Log {
 
   /** What the instruction touched, behind it where nothing was written since. */
   insnState(ex: Explorer): void {
-    if (this.level === 0) return;
+    if (!this.wantsPath) return;
     if (this.lineEnd > 0 && this.lineEnd === this.length) {
       this.truncate(this.length - 1);
       const width = Math.max(this.lineWidth + MIN_ALIGNMENT / 2, ALIGNMENT);

@@ -72,7 +72,7 @@ export function isVisited(ex: Explorer, insnIdx: number): boolean {
     if (hit) {
       one.hits++;
       ex.aux[insnIdx]!.pruned++;
-      if (plan.isJumpPoint(insnIdx)) ex.pushHistory({});
+      if (plan.isJumpPoint(insnIdx)) ex.pushHistory(undefined);
       propagatePrecision(ex, state, cur);
       if (loop) addBackedge(ex, state, cur, insnIdx);
       return true;
