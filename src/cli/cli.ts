@@ -20,7 +20,7 @@ export async function runCli(argv: readonly string[], io: Io): Promise<number> {
     if (asksHelp || load === undefined) {
       const help = await import('./help.ts');
       if (!asksHelp) await help.findCommand(name);
-      await help.helpCommand.run({ positionals: new Map(), options: new Map() }, io);
+      await help.helpCommand.run({ positionals: new Map(), rest: [], options: new Map() }, io);
       return name === undefined ? EXIT.input : EXIT.ok;
     }
     const command = await load();

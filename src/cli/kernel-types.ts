@@ -14,7 +14,12 @@ export function kernelTypes(given: string | undefined, spec: ObjectSpec): Uint8A
   const refers =
     [...spec.functions.values()].some(({ coreRelos }) => coreRelos.length > 0) ||
     [...spec.externs.values()].some(({ kind }) => kind !== 'kconfig');
-  if (!refers) return undefined;
+  return refers ? runningTypes(undefined) : undefined;
+}
+
+/** The types of the file that is named, else the running Linux's where it shows them. */
+export function runningTypes(given: string | undefined): Uint8Array | undefined {
+  if (given !== undefined) return readWhole(given);
   try {
     return readFileSync(VMLINUX);
   } catch {

@@ -20,6 +20,8 @@ export interface OptionFact {
 interface PositionalFact {
   readonly name: string;
   readonly optional?: boolean;
+  /** Of the last one: it may be given many times. */
+  readonly rest?: true;
 }
 
 /** What a command line says about a command: its name, what it takes, what it is for. */
@@ -37,6 +39,8 @@ export interface CommandFact {
 export interface Arguments {
   /** By the positional's name. */
   readonly positionals: ReadonlyMap<string, string>;
+  /** Every value of a positional that may be given many times. */
+  readonly rest: readonly string[];
   /** By the option's long name; a switch that is given is `''`. */
   readonly options: ReadonlyMap<string, string>;
 }
@@ -90,16 +94,18 @@ export function parseArguments(command: CommandFact, argv: readonly string[]): A
     }
     options.set(option.name, value);
   }
-  if (options.has('--help')) return { positionals: new Map(), options };
+  if (options.has('--help')) return { positionals: new Map(), rest: [], options };
   const positionals = new Map<string, string>();
   for (const [i, fact] of command.positionals.entries()) {
     const value = given[i];
     if (value !== undefined) positionals.set(fact.name, value);
     else if (!fact.optional) throw usage(command, `${fact.name} is missing`);
   }
-  const extra = given[command.positionals.length];
+  const last = command.positionals.length - 1;
+  const rest = command.positionals[last]?.rest ? given.slice(last) : [];
+  const extra = rest.length > 0 ? undefined : given[command.positionals.length];
   if (extra !== undefined) throw usage(command, `${extra} is one argument too many`);
-  return { positionals, options };
+  return { positionals, rest, options };
 }
 
 function usage(command: CommandFact, problem: string): InputError {
@@ -109,7 +115,10 @@ function usage(command: CommandFact, problem: string): InputError {
 /** `skep disasm OBJECT [--source]`. */
 export function usageLine(command: CommandFact): string {
   const parts = [
-    ...command.positionals.map((fact) => (fact.optional ? `[${fact.name}]` : fact.name)),
+    ...command.positionals.map((fact) => {
+      const name = fact.rest ? `${fact.name}…` : fact.name;
+      return fact.optional ? `[${name}]` : name;
+    }),
     ...command.options.map((fact) => `[${optionText(fact)}]`),
   ];
   return ['skep', command.name, ...parts].join(' ');

@@ -10,6 +10,7 @@ export interface Command {
 /** The commands by name, each loaded when it is used, so that start-up costs what one command needs. */
 export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   run: () => import('./run.ts').then((module) => module.runCommand),
+  verify: () => import('./verify.ts').then((module) => module.verifyCommand),
   disasm: () => import('./disasm.ts').then((module) => module.disasmCommand),
   asm: () => import('./asm.ts').then((module) => module.asmCommand),
   help: () => import('./help.ts').then((module) => module.helpCommand),

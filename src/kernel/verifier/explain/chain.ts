@@ -3,12 +3,12 @@
  * refusal is about, and whatever defined or changed them, and what they were made from, is kept.
  */
 import type { Insn } from '../../../isa/insn.ts';
-import { helperName } from '../../../sys/helper-ids.ts';
 import type { Explorer } from '../explore/explorer.ts';
 import type { RegState } from '../explore/reg.ts';
 import { baseType, NOT_INIT, PTR_TO_BTF_ID, PTR_TO_STACK } from '../explore/reg-type.ts';
 import type { TraceStep } from '../explore/state.ts';
-import { describeReg } from './describe.ts';
+import { describeReg, describeTarget } from './describe.ts';
+import { calleeName } from './insn-text.ts';
 
 /** What an instruction did to the value. */
 export type LinkKind =
@@ -205,7 +205,7 @@ function changedRegister(
   for (const source of sources(insn, step, reg)) wanted.add(source.frame, source.place);
   if (insn.kind === 'call') push('call', `${callee(ex, insn)} returns ${describeReg(after)}`);
   else if (insn.kind === 'ldx' || insn.kind === 'load_acquire') {
-    push('load', `${name} is loaded from ${where(step.regs[insn.src]!)}: ${describeReg(after)}`);
+    push('load', `${name} is loaded from ${describeTarget(step.regs[insn.src]!)}: ${describeReg(after)}`);
   } else if (
     insn.kind === 'ldimm64' ||
     (insn.kind === 'alu' && insn.op === 'mov' && insn.src.kind === 'imm')
@@ -263,26 +263,9 @@ function sources(insn: Insn, step: TraceStep, reg: number): { frame: number; pla
   }
 }
 
-function where(base: RegState): string {
-  return describeReg(base).replace(/^an? (.*)pointer (to|.* into) /, (_, words: string) =>
-    words === '' ? '' : '',
-  );
-}
-
 /** Name of what a call calls. */
 export function callee(ex: Explorer, insn: Insn): string {
-  if (insn.kind !== 'call') return 'the instruction';
-  const { target } = insn;
-  switch (target.kind) {
-    case 'helper':
-      return `bpf_${helperName(target.id) ?? `helper ${target.id}`}()`;
-    case 'kfunc': {
-      const type = ex.draft.environment.kernelBtf?.type(target.btfId as never);
-      return type?.kind === 'func' ? `${type.name}()` : 'a kernel function';
-    }
-    case 'local':
-      return 'the function';
-    case 'reg':
-      return `r${target.reg}`;
-  }
+  return insn.kind === 'call'
+    ? `${calleeName(ex.draft, insn.target) ?? 'the function'}()`
+    : 'the instruction';
 }

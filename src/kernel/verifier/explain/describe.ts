@@ -58,7 +58,14 @@ export function describeReg(reg: RegState): string {
   if (reg.type === SCALAR) return describeNumber(reg.scalar);
   const base = baseType(reg.type);
   if (base === PTR_TO_STACK) return describeStack(reg);
-  return `${qualified(reg, `a pointer ${offset(reg)}${target(reg, base)}`)}${mayBeNull(reg.type) ? ', or null' : ''}`;
+  const text = `a pointer ${place(reg, target(reg, base))}`;
+  return `${qualified(reg, text)}${mayBeNull(reg.type) ? ', or null' : ''}`;
+}
+
+/** What a pointer points to, without where: `the stack`, `a value of map counts (8 bytes)`. */
+export function describeTarget(reg: RegState): string {
+  const base = baseType(reg.type);
+  return base === PTR_TO_STACK ? 'the stack' : target(reg, base).replace(/ \([^)]*\)$/, '');
 }
 
 /** `a number from 0 to 255`. */
@@ -83,15 +90,21 @@ function describeStack(reg: RegState): string {
   return at === 0 ? 'the frame pointer' : `a pointer into the stack, at fp${at}`;
 }
 
-/** `17 bytes into `, `a variable number of bytes into `. */
-function offset(reg: RegState): string {
+/** `17 bytes into the packet`, `into the packet, a number from 0 to 20 bytes behind its start`. */
+function place(reg: RegState, what: string): string {
   const { scalar } = reg;
-  if (!scalar.isConst) {
-    const more = reg.off === 0 ? '' : `${reg.off} bytes and `;
-    return `${more}${describeNumber(scalar)} of bytes into `;
+  if (scalar.isConst) {
+    const off = reg.off + scalar.constNumber();
+    return off === 0 ? `to ${what}` : `${off} bytes into ${what}`;
   }
-  const off = reg.off + scalar.constNumber();
-  return off === 0 ? 'to ' : `${off} bytes into `;
+  const fixed = reg.off === 0 ? '' : `${reg.off} and `;
+  const range = describeNumber(scalar).replace(/^a number (from )?/, '');
+  const many = /^-?\w+ to /.test(range) ? range : 'an unknown number of';
+  return `into ${what}, ${fixed}${many} bytes behind its start`;
+}
+
+function known({ range }: RegState): string {
+  return range > 0 ? `${range} bytes are known to be there` : 'no bytes are known to be there';
 }
 
 function target(reg: RegState, base: number): string {
@@ -103,9 +116,9 @@ function target(reg: RegState, base: number): string {
     case PTR_TO_MAP_KEY:
       return `a key of map ${reg.map?.name ?? ''} (${reg.map?.keySize ?? 0} bytes)`;
     case PTR_TO_PACKET:
-      return `the packet, of which ${reg.range} bytes are known to be there`;
+      return `the packet (${known(reg)})`;
     case PTR_TO_PACKET_META:
-      return `the packet's metadata, of which ${reg.range} bytes are known to be there`;
+      return `the packet's metadata (${known(reg)})`;
     case PTR_TO_MEM:
       return (reg.type & MEM_RINGBUF) !== 0
         ? `a ring buffer record (${reg.memSize} bytes)`

@@ -2,7 +2,6 @@
  * A refusal, explained: what is wrong, where, why (the instructions that made it so) and how to mend it. Plain data;
  * `JSON.stringify` of it is the documented form.
  */
-import { kernelInsn } from '../../../isa/kernel-notation.ts';
 import type { Errno } from '../../../sys/errno.ts';
 import type { Explorer } from '../explore/explorer.ts';
 import { regText } from '../explore/reg-text.ts';
@@ -12,6 +11,7 @@ import { REJECT_CODES, type Refusal, type RejectCategory, type RejectCode } from
 import { type Draft, subprogramAt } from '../structure/draft.ts';
 import { callee, chainOf, type Link, stepsOf } from './chain.ts';
 import { describeReg } from './describe.ts';
+import { insnText } from './insn-text.ts';
 import { mend } from './mend.ts';
 
 /** Categories by the names that Linux 7.3 gives them. */
@@ -183,12 +183,11 @@ function textOf(ex: Explorer, reg: Parameters<typeof regText>[1]): string {
 }
 
 export function placeOf(draft: Draft, insn: number): Place {
-  const found = draft.insns[insn];
   const name = draft.subprograms[subprogramAt(draft, insn)]?.name;
   const source = sourceLine(draft, insn);
   return {
     insn,
-    text: found === undefined ? '' : kernelInsn(found),
+    text: insnText(draft, insn),
     ...(name !== undefined && { function: name }),
     ...(source && { source }),
   };

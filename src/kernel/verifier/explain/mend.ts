@@ -44,7 +44,12 @@ const RELEASES: readonly (readonly [RegExp, string])[] = [
 
 export function mend(trouble: Trouble): string | undefined {
   return (
-    nullCheck(trouble) ?? packetCheck(trouble) ?? release(trouble) ?? bound(trouble) ?? trouble.refusal.hint
+    nullCheck(trouble) ??
+    packetCheck(trouble) ??
+    release(trouble) ??
+    bound(trouble) ??
+    trouble.refusal.hint ??
+    argument(trouble)
   );
 }
 
@@ -85,6 +90,14 @@ function release({ refusal, acquiredBy, place, chain }: Trouble): string | undef
   const path = branch === undefined ? '' : `, also on the path through ${place(branch.insn)}`;
   if (found !== undefined) return `give it back with ${found[1]} before the end${path}`;
   return refusal.hint ?? `give back what ${acquiredBy} acquired before the end${path}`;
+}
+
+/** An argument of another type than the function takes. */
+function argument({ refusal }: Trouble): string | undefined {
+  const found = /^R(\d) type=\S+ expected=(.+)$/.exec(refusal.problem);
+  if (found === null) return undefined;
+  const fits = found[2]!.includes('fp') ? ', for example the address of a local variable' : '';
+  return `give argument ${found[1]} a pointer to memory of the kind that the function takes (${found[2]})${fits}`;
 }
 
 function bound({ refusal, regs, insn }: Trouble): string | undefined {

@@ -1,0 +1,99 @@
+/** Asks verifiers for their verdict on the programs of an object. */
+import { InputError } from '../../base/error.ts';
+import { type Capabilities, type Inspection, isRejection } from '../../kernel/judge.ts';
+import { linuxStatus, openLinux } from '../../linux/index.ts';
+import { loadObject, type ObjectSpec } from '../../loader/index.ts';
+import type { Kernel, ProgLoadAttr } from '../../sys/index.ts';
+import { JudgingKernel } from './judging-kernel.ts';
+import {
+  countsReport,
+  diagnosisReport,
+  type LinuxAnswer,
+  type ProgramReport,
+  stackDepths,
+  statsReport,
+} from './report.ts';
+
+export interface JudgeOptions {
+  readonly btf: Uint8Array | undefined;
+  readonly capabilities: Capabilities;
+  readonly version: string;
+  readonly logLevel: number;
+  readonly stats: boolean;
+  readonly compareLinux: boolean;
+}
+
+/** One program after the other, each loaded alone. */
+export function judgeProgram(spec: ObjectSpec, name: string, options: JudgeOptions): ProgramReport {
+  const { type, section } = spec.programs.get(name)!;
+  const head = { program: name, type: type ?? 'unknown', section };
+  const start = performance.now();
+  const outcome = inspectProgram(spec, name, options);
+  if (typeof outcome === 'string') return { ...head, error: outcome };
+  const { inspection } = outcome;
+  const { result, diagnosis } = inspection;
+  const accepted = !isRejection(result);
+  const depths = stackDepths(inspection);
+  return {
+    ...head,
+    type: outcome.attr.prog_type,
+    accepted,
+    ...(diagnosis && { diagnosis: diagnosisReport(diagnosis) }),
+    counts: countsReport(inspection),
+    ...(depths && { stack_depth: depths }),
+    milliseconds: performance.now() - start,
+    ...(options.logLevel !== 0 && { log: result.log }),
+    ...(options.compareLinux && { linux: askLinux(spec, name, accepted) }),
+    ...(options.stats && { stats: statsReport(inspection) }),
+  };
+}
+
+/** @returns why there is no verdict, where there is none */
+function inspectProgram(
+  spec: ObjectSpec,
+  name: string,
+  options: JudgeOptions,
+): { readonly inspection: Inspection; readonly attr: ProgLoadAttr } | string {
+  using kernel = new JudgingKernel(options);
+  let problem = 'the program was not loaded';
+  try {
+    loadObject(kernel, spec, { programs: [name], maps: 'used', logLevel: options.logLevel }).close();
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    problem = error.message;
+  }
+  // What the loader asked beside, to learn what the kernel has, comes before the program itself.
+  return kernel.judged.at(-1) ?? problem;
+}
+
+function askLinux(spec: ObjectSpec, name: string, accepted: boolean): LinuxAnswer {
+  using linux: Kernel = openLinux();
+  try {
+    loadObject(linux, spec, { programs: [name], maps: 'used', logLevel: 1 }).close();
+    return { release: linux.release, accepted: true, agrees: accepted };
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    const message = lastWords(error.detail ?? '') ?? error.message;
+    return {
+      release: linux.release,
+      accepted: false,
+      ...(error.errno !== undefined && { errno: error.errno }),
+      message,
+      agrees: !accepted,
+    };
+  }
+}
+
+/** @throws InputError when this machine's Linux can't be asked */
+export function checkLinux(): void {
+  const status = linuxStatus();
+  if (!status.ok) throw new InputError('verify-linux', `--compare-linux: ${status.reason}`);
+}
+
+/** The last line of a log before the counts. */
+function lastWords(log: string): string | undefined {
+  const lines = log
+    .split('\n')
+    .filter((line) => line !== '' && !/^(processed|verification time|stack depth) /.test(line));
+  return lines.at(-1);
+}
