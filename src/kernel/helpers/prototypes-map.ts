@@ -20,7 +20,6 @@ import {
 } from './prototypes-arg.ts';
 
 const SPIN_LOCK: Arg = { kind: 'spin_lock' };
-const DYNPTR: Arg = { kind: 'dynptr' };
 const READ_DYNPTR: Arg = { kind: 'dynptr', access: 'read' };
 const SAMPLE: Arg = { kind: 'ringbuf_mem', release: true };
 const SAMPLE_DYNPTR: Arg = { kind: 'dynptr', dynptr: 'ringbuf', release: true };
@@ -75,6 +74,6 @@ export const MAP_PROTOTYPES = {
   ringbuf_submit_dynptr: { args: [SAMPLE_DYNPTR, ANY], ret: 'void' },
   ringbuf_discard_dynptr: { args: [SAMPLE_DYNPTR, ANY], ret: 'void' },
   dynptr_read: { args: [UNINIT_MEM, SIZE_OR_ZERO, READ_DYNPTR, ANY, ANY], ret: 'integer' },
-  dynptr_write: { args: [DYNPTR, ANY, READ_MEM, SIZE_OR_ZERO, ANY], ret: 'integer' },
-  dynptr_data: { args: [DYNPTR, ANY, ALLOC_SIZE], ret: 'dynptr_mem_or_null' },
+  dynptr_write: { args: [READ_DYNPTR, ANY, READ_MEM, SIZE_OR_ZERO, ANY], ret: 'integer' },
+  dynptr_data: { args: [READ_DYNPTR, ANY, ALLOC_SIZE], ret: 'dynptr_mem_or_null' },
 } as const satisfies Prototypes;
