@@ -13,11 +13,13 @@
  * ```
  *
  * `.map NAME TYPE KEY VALUE ENTRIES FLAGS…` makes a map, which `map[NAME]` and `map[NAME][0]+OFF` refer to;
- * `.attach`, `.license`, `.flags` and `.caps` (`all`, `bpf`, `none`) are what the program is loaded with. The verdict
- * is `--- accept` or `--- reject: a part of the last line of the log`, and ends the case.
+ * `.attach`, `.license`, `.flags` and `.caps` (`all`, `bpf`, `none`) are what the program is loaded with; `.target KIND
+ * NAME` is the type of the kernel that it attaches to. `call NAME` calls a helper, or a function of the kernel by its
+ * BTF. The verdict is `--- accept` or `--- reject: a part of the last line of the log`, and ends the case.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Btf } from '../../src/btf/index.ts';
 import { assembleLlvm } from '../../src/isa/index.ts';
 import {
   type AttachType,
@@ -44,6 +46,10 @@ export interface VerifierCase {
   readonly name: string;
   readonly type: ProgType;
   readonly attach: AttachType | undefined;
+  /** Kind and name of what it attaches to. */
+  readonly target: readonly ['func' | 'struct' | 'typedef', string] | undefined;
+  /** It calls functions of the kernel or attaches to one of its types. */
+  readonly needsKernelBtf: boolean;
   readonly license: string;
   readonly flags: number;
   readonly caps: 'all' | 'bpf' | 'none';
@@ -101,19 +107,33 @@ function parseCase(lines: readonly string[], file: string, end: number): Verifie
   }
   if (verdict === undefined) throw new Error(`the case before ${where} has no verdict`);
   const flags = (options.get('.flags') ?? '').split(' ').filter(Boolean);
+  const target = options.get('.target')?.split(' ') as VerifierCase['target'];
+  const text = asm.join('\n');
   return {
     file,
     name: name || where,
     type: (options.get('.type') ?? 'socket_filter') as ProgType,
     attach: options.get('.attach') as AttachType | undefined,
+    target,
+    needsKernelBtf: target !== undefined || callsKernel(text),
     license: options.get('.license') ?? 'GPL',
     flags: bits(flags, PROG_LOAD_FLAGS, where),
     caps: (options.get('.caps') ?? 'all') as VerifierCase['caps'],
     maps,
-    asm: asm.join('\n'),
+    asm: text,
     reject: verdict.reject,
     log,
   };
+}
+
+function callsKernel(text: string): boolean {
+  const called = [...text.matchAll(/^\s*call (\w+)/gm)].map((found) => found[1]!);
+  return called.some((name) => helperOf(name) === undefined && !text.includes(`${name}:`));
+}
+
+function helperOf(name: string): number | undefined {
+  const short = name.replace(/^bpf_/, '');
+  return isHelper(short) ? helperId(short) : undefined;
 }
 
 function bits(names: readonly string[], flags: Readonly<Record<string, number>>, where: string): number {
@@ -142,15 +162,24 @@ function parseMap(text: string, where: string): CaseMap {
   };
 }
 
-/** The instructions, with the maps' descriptors in place. */
-export function assembleCase(one: VerifierCase, fd: (map: CaseMap) => number): Uint8Array {
+/** The instructions, with the maps' descriptors and the ids of kernel functions in place. */
+export function assembleCase(
+  one: VerifierCase,
+  fd: (map: CaseMap) => number,
+  kernelBtf: Btf | undefined,
+): Uint8Array {
   const text = one.asm.replace(/map\[(\w+)\]/g, (whole, name: string) => {
     const map = one.maps.find((map) => map.name === name);
     return map === undefined ? whole : `map[fd:${fd(map)}]`;
   });
-  const helper = (name: string) => {
-    const short = name.replace(/^bpf_/, '');
-    return isHelper(short) ? helperId(short) : undefined;
+  const kfunc = (name: string) => {
+    const btfId = kernelBtf?.find(name, 'func');
+    return btfId === undefined ? undefined : { btfId, fdIdx: 0 };
   };
-  return assembleLlvm(text, { what: one.file, helper }).bytes;
+  return assembleLlvm(text, { what: one.file, helper: helperOf, kfunc }).bytes;
+}
+
+/** The id of what the program attaches to. */
+export function targetOf({ target }: VerifierCase, kernelBtf: Btf | undefined): number | undefined {
+  return target === undefined ? undefined : kernelBtf?.find(target[1], target[0]);
 }

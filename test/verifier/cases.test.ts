@@ -1,10 +1,13 @@
 /** The verifier's text cases, on the embedded verifier and, where there is one, on Linux: it answers the same. */
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { needsLinux, theLinux } from '../linux/support.ts';
+import { parseBtf } from '../../src/btf/index.ts';
+import { linux, needsLinux, theLinux } from '../linux/support.ts';
 import { casesIn, type VerifierCase } from './case-file.ts';
 import { type Outcome, runEmbedded, runLinux, verdictLine } from './run-case.ts';
 
+const types = linux?.vmlinuxBtf();
+const kernelBtf = types && parseBtf(types, 'vmlinux');
 const CASES = casesIn(fileURLToPath(new URL('.', import.meta.url)));
 
 function expectVerdict(one: VerifierCase, { accepted, log }: Outcome): void {
@@ -20,8 +23,8 @@ test('there are cases', () => {
 
 describe('the embedded verifier', () => {
   for (const one of CASES) {
-    test(`${one.file}: ${one.name}`, () => {
-      expectVerdict(one, runEmbedded(one, 2));
+    test.skipIf(one.needsKernelBtf && kernelBtf === undefined)(`${one.file}: ${one.name}`, () => {
+      expectVerdict(one, runEmbedded(one, 2, kernelBtf));
     });
   }
 });
@@ -30,7 +33,7 @@ needsLinux('Linux', () => {
   for (const one of CASES) {
     // With fewer capabilities it would have to be another process that loads the program.
     test.skipIf(one.caps !== 'all')(`${one.file}: ${one.name}`, () => {
-      expectVerdict(one, runLinux(theLinux(), one, 2));
+      expectVerdict(one, runLinux(theLinux(), one, 2, kernelBtf));
     });
   }
 });

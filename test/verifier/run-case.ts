@@ -9,7 +9,7 @@ import {
   verify,
 } from '../../src/kernel/verifier/index.ts';
 import type { Fd, Kernel } from '../../src/sys/index.ts';
-import { assembleCase, type CaseMap, type VerifierCase } from './case-file.ts';
+import { assembleCase, type CaseMap, targetOf, type VerifierCase } from './case-file.ts';
 
 export interface Outcome {
   readonly accepted: boolean;
@@ -23,7 +23,8 @@ const FIRST_FD = 100;
 export function runEmbedded(one: VerifierCase, logLevel: number, kernelBtf?: Btf): Outcome {
   const facts = new Map<number, FdFacts>();
   for (const [i, map] of one.maps.entries()) facts.set(FIRST_FD + i, mapFacts(map, i));
-  const insns = assembleCase(one, (map) => FIRST_FD + one.maps.indexOf(map));
+  const insns = assembleCase(one, (map) => FIRST_FD + one.maps.indexOf(map), kernelBtf);
+  const target = targetOf(one, kernelBtf);
   const result = verify(
     {
       name: '',
@@ -32,6 +33,7 @@ export function runEmbedded(one: VerifierCase, logLevel: number, kernelBtf?: Btf
       license: one.license,
       flags: one.flags,
       ...(one.attach !== undefined && { expectedAttachType: one.attach }),
+      ...(target !== undefined && { attachTarget: { btfId: target } }),
     },
     {
       map: (fd) => facts.get(fd) ?? 'bad-fd',
@@ -57,8 +59,9 @@ function mapFacts(map: CaseMap, index: number): FdFacts {
   };
 }
 
-export function runLinux(kernel: Kernel, one: VerifierCase, logLevel: number): Outcome {
+export function runLinux(kernel: Kernel, one: VerifierCase, logLevel: number, kernelBtf?: Btf): Outcome {
   const { bpf } = kernel;
+  const target = targetOf(one, kernelBtf);
   const fds = new Map<CaseMap, Fd>();
   try {
     for (const map of one.maps) {
@@ -74,11 +77,12 @@ export function runLinux(kernel: Kernel, one: VerifierCase, logLevel: number): O
     }
     const { fd, log } = bpf.prog_load({
       prog_type: one.type,
-      insns: assembleCase(one, (map) => fds.get(map)!),
+      insns: assembleCase(one, (map) => fds.get(map)!, kernelBtf),
       license: one.license,
       log_level: logLevel,
       prog_flags: one.flags,
       ...(one.attach !== undefined && { expected_attach_type: one.attach }),
+      ...(target !== undefined && { attach_btf_id: target }),
     });
     kernel.closeFd(fd);
     return { accepted: true, errno: '', log };
