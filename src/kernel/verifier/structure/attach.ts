@@ -19,6 +19,9 @@ const UNSUPPORTED_MEMBERS: Readonly<Record<string, readonly string[]>> = {
   tcp_congestion_ops: ['get_info'],
 };
 
+/** Members at which programs may sleep, for structs that let not all of them. @see net/bpf/bpf_dummy_struct_ops.c */
+const SLEEPABLE_MEMBERS: Readonly<Record<string, readonly string[]>> = { bpf_dummy_ops: ['test_sleepable'] };
+
 /** Kernel functions that tracing programs may not attach to, since programs themselves run through them. */
 const DENIED: ReadonlySet<string> = new Set([
   'migrate_disable',
@@ -44,7 +47,7 @@ export function checkAttachTarget(draft: Draft): Verdict {
   }
   if (sleeps && !maySleep(sleepable, expectedAttachType)) {
     return refuse(
-      'Program of this type cannot be sleepable',
+      'Only fentry/fexit/fmod_ret, lsm, iter, uprobe, and struct_ops programs can be sleepable',
       `a ${type} program runs where nothing may sleep, and the load has the flag BPF_F_SLEEPABLE`,
     );
   }
@@ -111,8 +114,15 @@ function checkStructOps(draft: Draft): Verdict {
       'ENOTSUPP',
     );
   }
-  const name = `${type.name}__${member.name}`;
-  const stub = btf.find(name, 'func');
+  const sleeps = (input.flags & PROG_LOAD_FLAGS.BPF_F_SLEEPABLE) !== 0;
+  const may = SLEEPABLE_MEMBERS[type.name];
+  if (sleeps && may !== undefined && !may.includes(member.name)) {
+    return refuse(
+      `attach to unsupported member ${member.name} of struct ${type.name}`,
+      'the kernel calls this member where nothing may sleep, and the load has the flag BPF_F_SLEEPABLE',
+    );
+  }
+  const stub = btf.find(`${type.name}__${member.name}`, 'func');
   const holds = stub === undefined ? [] : parameterNames(btf, stub);
   if (holds.some((param) => param.endsWith('__ref')) && subprograms.some(({ hasTailCall }) => hasTailCall)) {
     return refuse(
