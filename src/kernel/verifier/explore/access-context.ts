@@ -11,8 +11,8 @@ import {
 } from '../../programs/index.ts';
 import type { Draft } from '../structure/draft.ts';
 import { formatBits } from '../value/print.ts';
-import { accessBtfContext } from './btf-context.ts';
 import { loadUnknown } from './access-value.ts';
+import { accessBtfContext } from './btf-context.ts';
 import type { Explorer } from './explorer.ts';
 import { pointerReg, type RegState } from './reg.ts';
 import {

@@ -41,7 +41,7 @@ export function linkForCopy(ex: Explorer, frame: Frame, regno: number): RegState
 }
 
 /** As {@link linkForCopy} for a value wherever it stands. */
-export function linkedForCopy(ex: Explorer, reg: RegState): RegState {
+function linkedForCopy(ex: Explorer, reg: RegState): RegState {
   if (reg.type !== SCALAR) return reg;
   const constant = reg.scalar.isConst;
   if (reg.linkedAdd === 0 && (reg.id !== 0 || constant)) return reg;

@@ -85,7 +85,7 @@ function direction(access: 'read' | 'write'): string {
 }
 
 /** The frame uses at least that many bytes of stack. */
-export function useStack(ex: Explorer, frame: Frame, bytes: number): void {
+function useStack(ex: Explorer, frame: Frame, bytes: number): void {
   const slots = (bytes + SLOT_BYTES - 1) >> 3;
   if (slots <= frame.slots) return;
   frame.growStack(slots);
