@@ -93,6 +93,14 @@ export function u32Bytes(value: number): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
+/** Where the elements are, for compiled programs: index times `stride` from `base` on, bytes. */
+export interface ElementPlaces {
+  readonly base: Addr;
+  readonly stride: number;
+  /** From one CPU's elements to the next one's; 0 where all share them. */
+  readonly cpuStride: number;
+}
+
 /** Values one behind the other, each rounded up to 8 bytes. */
 export class ArrayMap extends IndexedMap {
   readonly #values: Addr;
@@ -108,6 +116,10 @@ export class ArrayMap extends IndexedMap {
       access: this.valueAccess,
       cells: { stride: this.#stride, offset: 0, size: shape.valueSize },
     });
+  }
+
+  get elementPlaces(): ElementPlaces {
+    return { base: this.#values, stride: this.#stride, cpuStride: 0 };
   }
 
   lookup(key: Addr): Addr {
@@ -161,6 +173,11 @@ export class PercpuArrayMap extends IndexedMap {
 
   override get sysValueSize(): number {
     return roundUp8(this.shape.valueSize) * this.machine.cpus;
+  }
+
+  get elementPlaces(): ElementPlaces {
+    const cpuStride = this.#stride * this.shape.maxEntries;
+    return { base: this.#values, stride: this.#stride, cpuStride };
   }
 
   #place(index: number, cpu: number): Addr {
