@@ -24,7 +24,7 @@ export interface RawOptions {
 }
 
 /** Helpers that need nothing but the machine. */
-const BARE_HELPERS: ReadonlyMap<number, CallableHelper> = new Map(
+export const BARE_HELPERS: ReadonlyMap<number, CallableHelper> = new Map(
   [
     { id: 5, name: 'ktime_get_ns', call: (machine: Machine) => machine.clock.monotonic() },
     { id: 7, name: 'get_prandom_u32', call: (machine: Machine) => machine.random() },
@@ -35,7 +35,8 @@ const BARE_HELPERS: ReadonlyMap<number, CallableHelper> = new Map(
   ]),
 );
 
-function bareKernel(): RunKernel {
+/** A kernel without maps: a memory, a clock that counts its readings, and the same random numbers each time. */
+export function bareKernel(): RunKernel {
   const memory = new Memory();
   return {
     machine: {

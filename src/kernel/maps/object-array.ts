@@ -1,28 +1,19 @@
 /** Arrays of objects that user space names by file descriptor: programs, perf events, maps. */
-import { MAP_CREATE_FLAGS } from '../../sys/flags.ts';
 import { type Addr, NULL } from '../memory/index.ts';
 import type { KernelObject } from '../objects/object.ts';
 import { checkArrayLike, nextIndex, u32, u32Bytes } from './array.ts';
-import { type Check, first, refuse } from './checks.ts';
+import { type Check, checkValueSize, first } from './checks.ts';
 import { BpfMap, errno, type MapHost, type MapShape, type Status, type SysValue } from './map.ts';
 
-const F = MAP_CREATE_FLAGS;
-
 export const checkObjectArray: Check = (shape, context) =>
-  first(
-    shape.valueSize !== 4
-      ? refuse('EINVAL', `a ${shape.type} map has values of 4 bytes, not ${shape.valueSize}`)
-      : undefined,
-    shape.flags & (F.BPF_F_RDONLY_PROG | F.BPF_F_WRONLY_PROG)
-      ? refuse('EINVAL', `programs don't read or write the values of a ${shape.type} map`)
-      : undefined,
-    checkArrayLike(shape, context),
-  );
+  first(checkValueSize(shape, 4), checkArrayLike(shape, context));
 
 /** @typeParam O what the slots hold */
 export abstract class ObjectArray<O extends KernelObject> extends BpfMap {
   readonly host: MapHost;
   readonly #slots = new Map<number, O>();
+  /** Told of each slot that changes, and what it holds then. */
+  onChange: ((index: number, object: O | undefined) => void) | undefined;
 
   constructor(host: MapHost, shape: MapShape) {
     super(host, shape);
@@ -34,6 +25,11 @@ export abstract class ObjectArray<O extends KernelObject> extends BpfMap {
 
   slot(index: number): O | undefined {
     return this.#slots.get(index);
+  }
+
+  /** What the slots hold, by index. */
+  get slots(): ReadonlyMap<number, O> {
+    return this.#slots;
   }
 
   lookup(_key: Addr): Addr {
@@ -59,6 +55,7 @@ export abstract class ObjectArray<O extends KernelObject> extends BpfMap {
     if (typeof object === 'number') return object;
     const old = this.#slots.get(index);
     this.#slots.set(index, object.hold());
+    this.onChange?.(index, object);
     if (old) this.#drop(old);
     return 0;
   }
@@ -72,6 +69,7 @@ export abstract class ObjectArray<O extends KernelObject> extends BpfMap {
     const old = this.#slots.get(index);
     if (!old) return errno('ENOENT');
     this.#slots.delete(index);
+    this.onChange?.(index, undefined);
     this.#drop(old);
     return 0;
   }
@@ -81,9 +79,12 @@ export abstract class ObjectArray<O extends KernelObject> extends BpfMap {
   }
 
   protected clearAll(): void {
-    const objects = [...this.#slots.values()];
+    const old = [...this.#slots];
     this.#slots.clear();
-    for (const object of objects) this.#drop(object);
+    for (const [index, object] of old) {
+      this.onChange?.(index, undefined);
+      this.#drop(object);
+    }
   }
 
   nextKey(key: Uint8Array | undefined): SysValue {

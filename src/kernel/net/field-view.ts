@@ -5,20 +5,20 @@ import type { Memory } from '../memory/index.ts';
 import type { ContextField, ContextStruct, FieldCapability } from '../programs/index.ts';
 import { locate, type Place, resolvePath } from './path.ts';
 
-interface Access {
+export interface FieldAccess {
   readonly field: ContextField;
   readonly place: Place;
   /** Bytes from the field's start. */
   readonly delta: number;
+  /** Of a store: only values below this one are taken. */
+  readonly below?: number;
 }
 
 /** The largest queue number that a store may set: the value behind it means that none is set. */
 const NO_QUEUE_MAPPING = 0xffff;
 
-/** Stores whose value Linux looks at before it takes it. */
-const STORE_GUARDS: Readonly<Record<string, (value: bigint) => boolean>> = {
-  queue_mapping: (value) => value < BigInt(NO_QUEUE_MAPPING),
-};
+/** Stores whose value Linux looks at before it takes it: by field, the first value that it does not take. */
+const STORE_BELOW: Readonly<Record<string, number>> = { queue_mapping: NO_QUEUE_MAPPING };
 
 /** The table of one program type and attach type. It holds no object: one serves any number of them. */
 export class FieldView {
@@ -27,8 +27,8 @@ export class FieldView {
   readonly #attach: AttachType | undefined;
   readonly #caps: ReadonlySet<FieldCapability>;
   /** By `offset * 16 + size`; `null` is not allowed. */
-  readonly #reads = new Map<number, Access | null>();
-  readonly #writes = new Map<number, Access | null>();
+  readonly #reads = new Map<number, FieldAccess | null>();
+  readonly #writes = new Map<number, FieldAccess | null>();
   readonly #places = new Map<string, Place>();
 
   constructor(
@@ -42,15 +42,22 @@ export class FieldView {
     this.#caps = caps;
   }
 
+  /** What a load or store reaches, or `undefined` where the table does not allow it. */
+  access(kind: 'read' | 'write', offset: number, size: Size): FieldAccess | undefined {
+    const known = kind === 'read' ? this.#reads : this.#writes;
+    const key = offset * 16 + size;
+    let access = known.get(key);
+    if (access === undefined) {
+      access = this.#resolve(kind, offset, size);
+      known.set(key, access);
+    }
+    return access ?? undefined;
+  }
+
   /** The value of a load, or `undefined` where the table does not allow it. A packet pointer comes whole. */
   read(memory: Memory, object: number, offset: number, size: Size): bigint | undefined {
-    const key = offset * 16 + size;
-    let access = this.#reads.get(key);
-    if (access === undefined) {
-      access = this.#resolve('read', offset, size);
-      this.#reads.set(key, access);
-    }
-    if (access === null) return undefined;
+    const access = this.access('read', offset, size);
+    if (access === undefined) return undefined;
     const { field, place, delta } = access;
     const addr = locate(memory, object, place);
     if (addr === 0) return 0n;
@@ -63,21 +70,16 @@ export class FieldView {
 
   /** False where the table does not allow the store. */
   write(memory: Memory, object: number, offset: number, size: Size, value: bigint): boolean {
-    const key = offset * 16 + size;
-    let access = this.#writes.get(key);
-    if (access === undefined) {
-      access = this.#resolve('write', offset, size);
-      this.#writes.set(key, access);
-    }
-    if (access === null) return false;
-    const { field, place, delta } = access;
+    const access = this.access('write', offset, size);
+    if (access === undefined) return false;
+    const { place, delta, below } = access;
     const addr = locate(memory, object, place);
-    if (addr === 0 || STORE_GUARDS[field.name]?.(value) === false) return true;
+    if (addr === 0 || (below !== undefined && value >= BigInt(below))) return true;
     writeSized(memory, addr + delta, Math.min(size, place.size) as Size, value);
     return true;
   }
 
-  #resolve(kind: 'read' | 'write', offset: number, size: Size): Access | null {
+  #resolve(kind: 'read' | 'write', offset: number, size: Size): FieldAccess | null {
     const found = this.#struct.access(kind, offset, size, this.#attach, this.#caps);
     if (found === undefined || !('name' in found)) return null;
     const { kernelObject } = this.#struct;
@@ -87,7 +89,8 @@ export class FieldView {
       place = resolvePath(kernelObject, found.reads);
       this.#places.set(found.name, place);
     }
-    return { field: found, place, delta: offset - found.offset };
+    const below = kind === 'write' ? STORE_BELOW[found.name] : undefined;
+    return { field: found, place, delta: offset - found.offset, ...(below !== undefined && { below }) };
   }
 }
 
