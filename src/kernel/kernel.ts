@@ -120,6 +120,7 @@ export class EmbeddedKernel implements Kernel {
       mapsByAddr,
       objectAt: (fd) => fds.get(fd)?.object,
       mapAt: (addr) => mapsByAddr.get(addr),
+      hasDevice: (ifindex) => this.runtime.devices.get(ifindex) !== undefined,
       helperImplemented: isImplemented,
       testRun: (program, attr) => testRun(this.runtime, program, attr),
     };

@@ -1,9 +1,8 @@
-import { MAP_CREATE_FLAGS, MAP_UPDATE_FLAGS } from '../../sys/flags.ts';
+import { MAP_UPDATE_FLAGS } from '../../sys/flags.ts';
 import { type Addr, at, NULL } from '../memory/index.ts';
 import type { Machine } from '../objects/machine.ts';
 import { genericBatchRead } from './batch.ts';
 import {
-  ACCESS_FLAGS,
   type Check,
   checkFlags,
   checkKeySize,
@@ -23,27 +22,16 @@ import {
   type SysValue,
 } from './map.ts';
 
-const F = MAP_CREATE_FLAGS;
-const ARRAY_FLAGS =
-  F.BPF_F_NUMA_NODE | F.BPF_F_MMAPABLE | ACCESS_FLAGS | F.BPF_F_PRESERVE_ELEMS | F.BPF_F_INNER_MAP;
-
 /** Rules common to all types whose key is an index. */
-export const checkArrayLike: Check = (shape) => {
-  const only = (flags: number, type: string) =>
-    (shape.flags & flags) !== 0 && shape.type !== type
-      ? refuse('EINVAL', `a ${shape.type} map can't have a flag that is for ${type} maps alone`)
-      : undefined;
-  return first(
+export const checkArrayLike: Check = (shape) =>
+  first(
     checkNonZero(shape, 'maxEntries', 'valueSize'),
     checkKeySize(shape, 4),
-    checkFlags(shape, ARRAY_FLAGS),
-    only(F.BPF_F_MMAPABLE | F.BPF_F_INNER_MAP, 'array'),
-    only(F.BPF_F_PRESERVE_ELEMS, 'perf_event_array'),
+    checkFlags(shape),
     shape.valueSize > 0x7fff_ffff
       ? refuse('E2BIG', `a value of ${shape.valueSize} bytes is more than 2 GiB`)
       : undefined,
   );
-};
 
 export const checkPercpuArray: Check = (shape, context) =>
   first(
@@ -130,8 +118,11 @@ export class ArrayMap extends IndexedMap {
   update(key: Addr, value: Addr, flags: number): Status {
     const index = this.indexIn(key);
     const status = this.checkUpdate(index, flags);
-    if (status === 0) this.storeValue(at(this.#values, index * this.#stride), value);
-    return status;
+    if (status !== 0) return status;
+    const place = at(this.#values, index * this.#stride);
+    this.storeValue(place, value);
+    this.releaseValue(place);
+    return 0;
   }
 
   override *elements(): Iterable<MapElement> {
@@ -149,6 +140,9 @@ export class ArrayMap extends IndexedMap {
   }
 
   override destroy(): void {
+    if (this.fields.length > 0) {
+      for (let i = 0; i < this.shape.maxEntries; i++) this.releaseValue(at(this.#values, i * this.#stride));
+    }
     this.machine.memory.free(this.#values);
     super.destroy();
   }
@@ -196,21 +190,17 @@ export class PercpuArrayMap extends IndexedMap {
   update(key: Addr, value: Addr, flags: number): Status {
     const index = this.indexIn(key);
     const status = this.checkUpdate(index, flags);
-    if (status === 0) {
-      this.machine.memory.copy(this.#place(index, this.machine.cpu), value, this.shape.valueSize);
-    }
-    return status;
+    if (status !== 0) return status;
+    const place = this.#place(index, this.machine.cpu);
+    this.storeValue(place, value);
+    this.releaseValue(place);
+    return 0;
   }
 
   override sysLookup(key: Uint8Array): SysValue {
     const index = u32(key);
     if (index >= this.shape.maxEntries) return errno('ENOENT');
-    const { cpus, memory } = this.machine;
-    const value = new Uint8Array(this.#stride * cpus);
-    for (let cpu = 0; cpu < cpus; cpu++) {
-      value.set(memory.window(this.#place(index, cpu), this.#stride), cpu * this.#stride);
-    }
-    return value;
+    return this.readPercpu((cpu) => this.#place(index, cpu));
   }
 
   override sysUpdate(key: Uint8Array, value: Uint8Array, flags: number): Status {
@@ -218,12 +208,8 @@ export class PercpuArrayMap extends IndexedMap {
     const index = u32(key);
     if (index >= this.shape.maxEntries) return errno('E2BIG');
     if (flags === MAP_UPDATE_FLAGS.BPF_NOEXIST) return errno('EEXIST');
-    for (let cpu = 0; cpu < this.machine.cpus; cpu++) {
-      this.machine.memory.write(
-        this.#place(index, cpu),
-        value.subarray(cpu * this.#stride, (cpu + 1) * this.#stride),
-      );
-    }
+    this.writePercpu(value, (cpu) => this.#place(index, cpu));
+    for (let cpu = 0; cpu < this.machine.cpus; cpu++) this.releaseValue(this.#place(index, cpu));
     return 0;
   }
 
@@ -236,6 +222,8 @@ export class PercpuArrayMap extends IndexedMap {
   }
 
   override destroy(): void {
+    const count = this.fields.length > 0 ? this.shape.maxEntries * this.machine.cpus : 0;
+    for (let i = 0; i < count; i++) this.releaseValue(at(this.#values, i * this.#stride));
     this.machine.memory.free(this.#values);
     super.destroy();
   }

@@ -1,6 +1,7 @@
 /** What every type demands of its attributes, as a value: the errno and the sentence that explains it. */
 import type { Errno } from '../../sys/errno.ts';
 import { flagNames, MAP_CREATE_FLAGS } from '../../sys/flags.ts';
+import { mapTypeFacts } from './facts.ts';
 import type { MapShape } from './map.ts';
 
 /** Why a map can't be. */
@@ -15,6 +16,11 @@ interface CheckContext {
   readonly admin: boolean;
   /** `numa_node` where the flags say that it counts. */
   readonly numaNode: number | undefined;
+  /** Ids of the types of keys and values in the creator's BTF, or 0. */
+  readonly keyType: number;
+  readonly valueType: number;
+  /** Id of the value's type in the kernel's BTF, or 0. */
+  readonly kernelValueType: number;
 }
 
 export type Check = (shape: MapShape, context: CheckContext) => Refusal | undefined;
@@ -22,18 +28,17 @@ export type Check = (shape: MapShape, context: CheckContext) => Refusal | undefi
 /** Largest allocation of the kernel's slab allocator on x86-64 and arm64 with 4 KiB pages, in bytes. */
 export const KMALLOC_MAX_SIZE = 4 << 20;
 /** Largest per-CPU allocation, in bytes. */
-const PCPU_MIN_UNIT_SIZE = 32 << 10;
+export const PCPU_MIN_UNIT_SIZE = 32 << 10;
 
 const F = MAP_CREATE_FLAGS;
-/** Flags that say who may read and write: each may be on any map that has values. */
-export const ACCESS_FLAGS = F.BPF_F_RDONLY | F.BPF_F_RDONLY_PROG | F.BPF_F_WRONLY | F.BPF_F_WRONLY_PROG;
 
 export function refuse(errno: Errno, reason: string): Refusal {
   return { errno, reason };
 }
 
-/** Flags outside `known`, or contradicting each other. */
-export function checkFlags(shape: MapShape, known: number): Refusal | undefined {
+/** Flags that the type does not know, or that contradict each other. */
+export function checkFlags(shape: MapShape): Refusal | undefined {
+  const known = mapTypeFacts(shape.type)?.flags ?? 0;
   const unknown = shape.flags & ~known;
   if (unknown) {
     return refuse(
@@ -60,6 +65,12 @@ export function checkNonZero(
 export function checkKeySize(shape: MapShape, size: number): Refusal | undefined {
   if (shape.keySize === size) return undefined;
   return refuse('EINVAL', `a ${shape.type} map has keys of ${size} bytes, not ${shape.keySize}`);
+}
+
+export function checkValueSize(shape: MapShape, ...sizes: readonly number[]): Refusal | undefined {
+  if (sizes.includes(shape.valueSize)) return undefined;
+  const allowed = sizes.join(' or ');
+  return refuse('EINVAL', `a ${shape.type} map has values of ${allowed} bytes, not ${shape.valueSize}`);
 }
 
 export function checkPercpuValue(shape: MapShape): Refusal | undefined {

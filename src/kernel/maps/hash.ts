@@ -4,7 +4,6 @@ import type { Machine } from '../objects/machine.ts';
 import { u32, u32Bytes } from './array.ts';
 import { BatchBuffer } from './batch.ts';
 import {
-  ACCESS_FLAGS,
   type Check,
   checkFlags,
   checkNonZero,
@@ -27,7 +26,6 @@ import {
 
 const F = MAP_CREATE_FLAGS;
 const U = MAP_UPDATE_FLAGS;
-const HASH_FLAGS = F.BPF_F_NO_PREALLOC | F.BPF_F_NUMA_NODE | ACCESS_FLAGS | F.BPF_F_ZERO_SEED;
 /** `sizeof(struct htab_elem)` and `sizeof(struct bucket)`: they bound what a key and a value, and all buckets, may take. */
 const HTAB_ELEM_SIZE = 48;
 const BUCKET_SIZE = 16;
@@ -38,7 +36,7 @@ export const checkHash: Check = (shape, context) => {
   if (shape.flags & F.BPF_F_ZERO_SEED && !context.admin) {
     return refuse('EPERM', 'BPF_F_ZERO_SEED needs CAP_SYS_ADMIN: it lets collisions be chosen');
   }
-  const wrong = checkFlags(shape, HASH_FLAGS | (lru ? F.BPF_F_NO_COMMON_LRU : 0));
+  const wrong = checkFlags(lru ? { ...shape, flags: shape.flags & ~F.BPF_F_NO_PREALLOC } : shape);
   if (wrong) return wrong;
   if (lru && shape.flags & F.BPF_F_NO_PREALLOC) {
     return refuse('ENOTSUPP', `a ${shape.type} map is always preallocated`);
@@ -132,7 +130,13 @@ export abstract class HashBase extends BpfMap {
 
   protected drop(elem: number): void {
     this.table.remove(elem);
+    this.releaseElem(elem);
     this.table.give(elem);
+  }
+
+  /** Lets go of what the special fields of an element's value or values hold. */
+  protected releaseElem(elem: number): void {
+    if (this.fields.length > 0) this.releaseValue(this.table.value(elem));
   }
 
   override sysLookupAndDelete(key: Uint8Array, _flags: number): SysValue {
@@ -185,6 +189,7 @@ export abstract class HashBase extends BpfMap {
   }
 
   override destroy(): void {
+    if (this.fields.length > 0) for (const elem of this.table.all()) this.releaseElem(elem);
     this.table.destroy();
     super.destroy();
   }
@@ -214,12 +219,12 @@ export class HashMap extends HashBase {
     }
     const elem = this.#elemFor(old);
     if (elem < 0) return elem;
-    this.machine.memory.copy(this.table.value(elem), value, this.shape.valueSize);
-    this.#clearLock(this.table.value(elem));
+    this.storeValue(this.table.value(elem), value);
     this.table.insert(elem, key, hash);
     if (old === NONE) return 0;
     // A program that looked the old value up still sees it.
     this.table.remove(old);
+    this.releaseElem(old);
     if (this.preallocated) this.#replacement[this.machine.cpu] = old;
     else this.table.give(old);
     return 0;
@@ -231,11 +236,6 @@ export class HashMap extends HashBase {
     if (this.preallocated) return this.#replacement[this.machine.cpu]!;
     const elem = this.table.take();
     return elem === NONE ? errno('ENOMEM') : elem;
-  }
-
-  #clearLock(value: Addr): void {
-    const { spinLock } = this.shape;
-    if (spinLock !== undefined) this.machine.memory.writeU32(value + spinLock, 0);
   }
 }
 
@@ -266,14 +266,14 @@ export class PercpuHashMap extends HashBase {
       const { memory, cpu, cpus } = this.machine;
       const values = this.table.value(elem);
       if (fresh) memory.fill(values, cpus * this.#stride, 0);
-      memory.copy(at(values, cpu * this.#stride), value, this.shape.valueSize);
+      this.storeValue(at(values, cpu * this.#stride), value);
     });
   }
 
   override sysUpdate(key: Uint8Array, value: Uint8Array, flags: number): Status {
-    return this.#store(this.keyIn(key), flags, (elem) =>
-      this.machine.memory.write(this.table.value(elem), value),
-    );
+    return this.#store(this.keyIn(key), flags, (elem) => {
+      this.writePercpu(value, (cpu) => at(this.table.value(elem), cpu * this.#stride));
+    });
   }
 
   #store(key: Addr, flags: number, write: (elem: number, fresh: boolean) => void): Status {
@@ -294,7 +294,13 @@ export class PercpuHashMap extends HashBase {
   }
 
   protected override elemValue(elem: number): Uint8Array<ArrayBuffer> {
-    return this.machine.memory.read(this.table.value(elem), this.sysValueSize);
+    return this.readPercpu((cpu) => at(this.table.value(elem), cpu * this.#stride));
+  }
+
+  protected override releaseElem(elem: number): void {
+    if (this.fields.length === 0) return;
+    const { cpus } = this.machine;
+    for (let cpu = 0; cpu < cpus; cpu++) this.releaseValue(at(this.table.value(elem), cpu * this.#stride));
   }
 
   override *elements(): Iterable<MapElement> {

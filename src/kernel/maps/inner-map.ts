@@ -1,9 +1,11 @@
 /** Maps of maps: which inner maps fit, by the one that was given at creation. */
 import { MAP_CREATE_FLAGS } from '../../sys/flags.ts';
 import { type Addr, NULL } from '../memory/index.ts';
+import { type FieldRecord, NO_FIELDS } from '../objects/field-record.ts';
 import { u32, u32Bytes } from './array.ts';
 import { genericBatchRead } from './batch.ts';
-import { type Check, first, type Refusal, refuse } from './checks.ts';
+import { type Check, checkValueSize, first, type Refusal, refuse } from './checks.ts';
+import { mapTypeFacts } from './facts.ts';
 import { checkHash, HashMap } from './hash.ts';
 import {
   type BatchRead,
@@ -22,17 +24,12 @@ export function checkPattern(pattern: BpfMap): Refusal | undefined {
   if (pattern instanceof ArrayOfMaps || pattern instanceof HashOfMaps) {
     return refuse('EINVAL', `the inner map is itself a ${type}, and maps nest only once`);
   }
-  if (type === 'prog_array') return refuse('ENOTSUPP', `a ${type} map can't be an inner map`);
-  return undefined;
+  if (mapTypeFacts(type)?.inner !== 'no') return undefined;
+  return refuse('ENOTSUPP', `a ${type} map can't be an inner map`);
 }
 
 export const checkHashOfMaps: Check = (shape, context) =>
-  first(
-    checkHash(shape, context),
-    shape.valueSize !== 4
-      ? refuse('EINVAL', `a ${shape.type} map has values of 4 bytes, not ${shape.valueSize}`)
-      : undefined,
-  );
+  first(checkHash(shape, context), checkValueSize(shape, 4));
 
 /** Whether a map can stand where programs were verified against the pattern. */
 function fits(pattern: MapShape, shape: MapShape): boolean {
@@ -41,11 +38,17 @@ function fits(pattern: MapShape, shape: MapShape): boolean {
     pattern.keySize === shape.keySize &&
     pattern.valueSize === shape.valueSize &&
     pattern.flags === shape.flags &&
-    pattern.spinLock === shape.spinLock;
+    sameFields(pattern.fields ?? NO_FIELDS, shape.fields ?? NO_FIELDS);
   // Programs index an array without asking for its size, unless it says that the size may differ.
-  const sized = shape.type === 'array' || shape.type === 'percpu_array';
+  const sized = mapTypeFacts(shape.type)?.inner === 'same size';
   const free = (pattern.flags & MAP_CREATE_FLAGS.BPF_F_INNER_MAP) !== 0;
   return same && (!sized || free || pattern.maxEntries === shape.maxEntries);
+}
+
+function sameFields(a: FieldRecord, b: FieldRecord): boolean {
+  return (
+    a.length === b.length && a.every(({ kind, offset }, i) => b[i]!.kind === kind && b[i]!.offset === offset)
+  );
 }
 
 function admit(host: MapHost, pattern: MapShape, fd: number): BpfMap | Status {

@@ -55,3 +55,8 @@ function tailWord(view: DataView, at: number, left: number): number {
   for (let i = 0; i < left; i++) word |= view.getUint8(at + i) << (8 * i);
   return word;
 }
+
+/** The same of bytes that are not in the kernel's memory. */
+export function jhashBytes(bytes: Uint8Array, seed: number): number {
+  return jhash(new DataView(bytes.buffer, bytes.byteOffset, bytes.length), 0, bytes.length, seed);
+}

@@ -1,15 +1,7 @@
 import { MAP_CREATE_FLAGS, MAP_UPDATE_FLAGS } from '../../sys/flags.ts';
 import { type Addr, NULL } from '../memory/index.ts';
 import { genericBatchRead } from './batch.ts';
-import {
-  ACCESS_FLAGS,
-  type Check,
-  checkFlags,
-  checkNonZero,
-  first,
-  KMALLOC_MAX_SIZE,
-  refuse,
-} from './checks.ts';
+import { type Check, checkFlags, checkNonZero, first, KMALLOC_MAX_SIZE, refuse } from './checks.ts';
 import { type BatchRead, BpfMap, errno, type MapElement, type Status, type SysValue } from './map.ts';
 
 const F = MAP_CREATE_FLAGS;
@@ -25,7 +17,7 @@ export const checkLpmTrie: Check = (shape) =>
     (shape.flags & F.BPF_F_NO_PREALLOC) === 0
       ? refuse('EINVAL', 'an lpm_trie map must be created with BPF_F_NO_PREALLOC')
       : undefined,
-    checkFlags(shape, F.BPF_F_NO_PREALLOC | F.BPF_F_NUMA_NODE | ACCESS_FLAGS),
+    checkFlags(shape),
     shape.keySize <= HEADER || shape.keySize > HEADER + MAX_DATA
       ? refuse('EINVAL', `an lpm_trie's key has 4 bytes of prefix length and 1 to ${MAX_DATA} of data`)
       : undefined,

@@ -10,8 +10,10 @@ import { MAP_CREATE_FLAGS, MAP_UPDATE_FLAGS } from '../../sys/flags.ts';
 import type { MapType } from '../../sys/map-types.ts';
 import { type Addr, type Mapping, NULL } from '../memory/index.ts';
 import type { BtfObject } from '../objects/btf-object.ts';
+import { type FieldRecord, NO_FIELDS } from '../objects/field-record.ts';
 import type { Machine } from '../objects/machine.ts';
 import { KernelObject } from '../objects/object.ts';
+import { copyAroundFields, hasLock, maskFields, releaseFields } from './value-fields.ts';
 
 /** 0, or a negative errno. */
 export type Status = number;
@@ -26,6 +28,8 @@ export interface MapHost extends Machine {
   /** The object behind a file descriptor. */
   objectAt(fd: number): KernelObject | undefined;
   mapAt(addr: Addr): BpfMap | undefined;
+  /** Whether there is a network device of that number. */
+  hasDevice(ifindex: number): boolean;
 }
 
 /** The properties of a map that don't change, checked. */
@@ -40,8 +44,8 @@ export interface MapShape {
   /** Bits of `MAP_CREATE_FLAGS`. */
   readonly flags: number;
   readonly extra: bigint;
-  /** Byte offset of the `struct bpf_spin_lock` in the value, where BTF says that there is one. */
-  readonly spinLock?: number;
+  /** The special fields of a value, where BTF says that there are some. */
+  readonly fields?: FieldRecord;
 }
 
 /** The answer of a lookup by bytes: the value or a negative errno. */
@@ -151,8 +155,8 @@ export abstract class BpfMap extends KernelObject<'map'> {
 
   // User space.
 
-  /** What lookups by bytes answer in place of a value that is missing. */
-  sysLookup(key: Uint8Array, _flags: number): SysValue {
+  /** @param _asked what the caller's room for the value holds, where the type reads it */
+  sysLookup(key: Uint8Array, _flags: number, _asked?: Uint8Array): SysValue {
     const value = this.lookup(this.keyIn(key));
     return value === NULL ? errno('ENOENT') : this.readValue(value);
   }
@@ -202,32 +206,55 @@ export abstract class BpfMap extends KernelObject<'map'> {
     return this.#scratchValue;
   }
 
-  /** A value's copy for user space: a spin lock in it shows as zeros. */
+  protected get fields(): FieldRecord {
+    return this.shape.fields ?? NO_FIELDS;
+  }
+
+  /** A value's copy for user space: special fields in it show as zeros. */
   protected readValue(value: Addr): Uint8Array<ArrayBuffer> {
     const copy = this.machine.memory.read(value, this.shape.valueSize);
-    this.maskSpecial(copy);
+    maskFields(this.fields, copy);
     return copy;
   }
 
-  protected maskSpecial(value: Uint8Array): void {
-    const { spinLock } = this.shape;
-    if (spinLock !== undefined) value.fill(0, spinLock, spinLock + 4);
+  /** The values of all CPUs, one behind the other, for user space. */
+  protected readPercpu(place: (cpu: number) => Addr): Uint8Array<ArrayBuffer> {
+    const stride = roundUp8(this.shape.valueSize);
+    const values = new Uint8Array(stride * this.machine.cpus);
+    for (let cpu = 0; cpu < this.machine.cpus; cpu++) {
+      const value = values.subarray(cpu * stride, (cpu + 1) * stride);
+      value.set(this.machine.memory.window(place(cpu), stride));
+      maskFields(this.fields, value);
+    }
+    return values;
   }
 
-  /** Copies a value into its place in the map; the spin lock there stays as it is. */
+  /** Takes the values of all CPUs from user space, with what is between them. */
+  protected writePercpu(values: Uint8Array, place: (cpu: number) => Addr): void {
+    const { memory, cpus } = this.machine;
+    const stride = roundUp8(this.shape.valueSize);
+    for (let cpu = 0; cpu < cpus; cpu++) {
+      const from = values.subarray(cpu * stride, (cpu + 1) * stride);
+      if (this.fields.length === 0) memory.write(place(cpu), from);
+      else copyAroundFields(memory, this.fields, place(cpu), this.valueIn(from), stride);
+    }
+  }
+
+  /** Copies a value into its place in the map; the special fields there stay as they are. */
   protected storeValue(to: Addr, from: Addr): void {
-    const { memory } = this.machine;
-    const { spinLock, valueSize } = this.shape;
-    const lock = spinLock === undefined ? 0 : memory.readU32(to + spinLock);
-    memory.copy(to, from, valueSize);
-    if (spinLock !== undefined) memory.writeU32(to + spinLock, lock);
+    copyAroundFields(this.machine.memory, this.fields, to, from, this.shape.valueSize);
+  }
+
+  /** Lets go of what the special fields of a value hold. */
+  protected releaseValue(value: Addr): void {
+    if (this.fields.length > 0) releaseFields(this.machine, this.fields, value);
   }
 
   /** `EINVAL` for flags that an update of this map doesn't know. */
   protected checkUpdateFlags(flags: number): Status {
     const { BPF_F_LOCK, BPF_EXIST } = MAP_UPDATE_FLAGS;
     if (flags > (BPF_F_LOCK | BPF_EXIST) || (flags & ~BPF_F_LOCK) > BPF_EXIST) return errno('EINVAL');
-    if (flags & BPF_F_LOCK && this.shape.spinLock === undefined) return errno('EINVAL');
+    if (flags & BPF_F_LOCK && !hasLock(this.shape)) return errno('EINVAL');
     return 0;
   }
 }

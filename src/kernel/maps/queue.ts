@@ -1,8 +1,7 @@
-import { MAP_CREATE_FLAGS, MAP_UPDATE_FLAGS } from '../../sys/flags.ts';
+import { MAP_UPDATE_FLAGS } from '../../sys/flags.ts';
 import { type Addr, at, NULL } from '../memory/index.ts';
 import type { Machine } from '../objects/machine.ts';
 import {
-  ACCESS_FLAGS,
   type Check,
   checkFlags,
   checkKeySize,
@@ -17,7 +16,7 @@ export const checkQueue: Check = (shape) =>
   first(
     checkNonZero(shape, 'maxEntries', 'valueSize'),
     checkKeySize(shape, 0),
-    checkFlags(shape, MAP_CREATE_FLAGS.BPF_F_NUMA_NODE | ACCESS_FLAGS),
+    checkFlags(shape),
     shape.valueSize > KMALLOC_MAX_SIZE
       ? refuse('E2BIG', `a value of ${shape.valueSize} bytes exceeds 4 MiB`)
       : undefined,

@@ -4,7 +4,6 @@
  * A record is contiguous for the program that fills it. Linux maps the data pages twice for that; here the data area
  * is twice as large and a record that reaches over the end goes on there.
  */
-import { MAP_CREATE_FLAGS } from '../../sys/flags.ts';
 import { type Addr, at, NULL } from '../memory/index.ts';
 import type { Machine } from '../objects/machine.ts';
 import { type Check, checkFlags, first, refuse } from './checks.ts';
@@ -23,12 +22,15 @@ const RINGBUF_WAKEUP = { BPF_RB_NO_WAKEUP: 1, BPF_RB_FORCE_WAKEUP: 2 } as const;
 export const checkRingbuf: Check = (shape) => {
   const size = shape.maxEntries;
   return first(
-    checkFlags(shape, MAP_CREATE_FLAGS.BPF_F_NUMA_NODE),
+    checkFlags(shape),
     shape.keySize !== 0 || shape.valueSize !== 0
-      ? refuse('EINVAL', 'a ringbuf map has neither keys nor values: key_size and value_size must be 0')
+      ? refuse('EINVAL', 'a ring buffer has neither keys nor values: key_size and value_size must be 0')
       : undefined,
     size < PAGE || 2 ** Math.floor(Math.log2(size)) !== size
-      ? refuse('EINVAL', `a ringbuf's max_entries is its size: a power of two from ${PAGE} on, not ${size}`)
+      ? refuse(
+          'EINVAL',
+          `a ring buffer's max_entries is its size: a power of two from ${PAGE} on, not ${size}`,
+        )
       : undefined,
   );
 };

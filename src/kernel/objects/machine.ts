@@ -2,7 +2,8 @@
  * What a kernel stands on: its memory, its processors, its clock and its randomness. All of them are inputs, so the
  * same inputs give the same run.
  */
-import type { Memory } from '../memory/index.ts';
+import type { Addr, Memory } from '../memory/index.ts';
+import type { FieldKind, SpecialField } from './field-record.ts';
 
 /** Nanoseconds on Linux's clocks. A simulated clock need only count `monotonic`. */
 export interface Clock {
@@ -26,7 +27,12 @@ export interface Machine {
   readonly grace: Grace;
   /** Takes a line of `bpf_trace_printk`, without its newline. */
   trace(line: string): void;
+  /** How the special fields of a value let go of what they hold when the value ends; a kind without one is only cleared. */
+  readonly fieldReleases?: FieldReleases;
 }
+
+/** By the kind of field: called with the field's address. */
+export type FieldReleases = Partial<Record<FieldKind, (field: Addr, what: SpecialField) => void>>;
 
 /**
  * The grace period of RCU on one processor: what a running program may still point to is freed only when no program

@@ -2,7 +2,7 @@
 import { MAP_UPDATE_FLAGS } from '../../sys/flags.ts';
 import type { Bpf, Fd, MapElemAttr } from '../../sys/kernel.ts';
 import type { MapType } from '../../sys/map-types.ts';
-import { type BpfMap, errno } from '../maps/index.ts';
+import { type BpfMap, errno, hasLock } from '../maps/index.ts';
 import type { OpenFile } from '../objects/fd-table.ts';
 import { type Call, fail, mapFailure, openFile } from './failure.ts';
 import type { KernelState } from './state.ts';
@@ -24,6 +24,7 @@ const TAKABLE: ReadonlySet<MapType> = new Set<MapType>([
   'percpu_hash',
   'lru_hash',
   'lru_percpu_hash',
+  'stack_trace',
   'queue',
   'stack',
 ]);
@@ -47,7 +48,7 @@ export function lockFlag(call: Call, map: BpfMap, flags: bigint): number {
 }
 
 export function checkLock(call: Call, map: BpfMap, flags: bigint): void {
-  if (flags & BigInt(MAP_UPDATE_FLAGS.BPF_F_LOCK) && map.shape.spinLock === undefined) {
+  if (flags & BigInt(MAP_UPDATE_FLAGS.BPF_F_LOCK) && !hasLock(map.shape)) {
     throw fail(call, 'EINVAL', `BPF_F_LOCK needs a struct bpf_spin_lock in the value of ${map.label}`);
   }
 }
@@ -79,7 +80,7 @@ export function mapCommands(state: KernelState): MapCommands {
       const [call, file, map] = open('map_lookup_elem', 'looking up a key in', attr.map_fd);
       demand(call, file, { read: true });
       const flags = lockFlag(call, map, attr.flags ?? 0n);
-      return found(call, map, map.sysLookup(keyOf(call, map, attr.key), flags));
+      return found(call, map, map.sysLookup(keyOf(call, map, attr.key), flags, attr.value));
     },
 
     map_update_elem(attr) {
@@ -123,8 +124,9 @@ export function mapCommands(state: KernelState): MapCommands {
 
     map_freeze(attr) {
       const [call, file, map] = open('map_freeze', 'freezing', attr.map_fd);
-      if (map.shape.spinLock !== undefined) {
-        throw fail(call, 'ENOTSUPP', `${map.label} has a spin lock in its values, which must stay writable`);
+      if (map.shape.type === 'struct_ops' || map.shape.fields !== undefined) {
+        const reason = `${map.label} has values that the kernel keeps, which must stay writable`;
+        throw fail(call, 'ENOTSUPP', reason);
       }
       demand(call, file, { write: true });
       map.frozen = true;

@@ -1,0 +1,81 @@
+import { type Addr, at, NULL } from '../memory/index.ts';
+import type { Machine } from '../objects/machine.ts';
+import { BpfMap, errno, type MapShape, type Status, type SysValue } from './map.ts';
+
+const HEADER = 8;
+const MOST = 0x3fff_ffff;
+
+/**
+ * The ring buffer the other way: user space produces, programs drain. Linux has no calls on it, only its mapped pages;
+ * here the producer calls {@link UserRingbufMap.write}.
+ */
+export class UserRingbufMap extends BpfMap {
+  readonly #data: Addr;
+  /** Bytes since creation. */
+  #consumed = 0;
+  #produced = 0;
+
+  constructor(machine: Machine, shape: MapShape) {
+    super(machine, shape);
+    this.#data = machine.memory.allocate(shape.maxEntries * 2, {
+      kind: 'ringbuf',
+      owner: this.label,
+      access: 'r',
+    });
+  }
+
+  #place(position: number): Addr {
+    return at(this.#data, position % this.shape.maxEntries);
+  }
+
+  /** Puts a record in. @returns whether there was room */
+  write(data: Uint8Array): boolean {
+    const end = this.#produced + recordBytes(data.length);
+    if (data.length > MOST || end - this.#consumed > this.shape.maxEntries) return false;
+    const { memory } = this.machine;
+    const header = this.#place(this.#produced);
+    memory.writeU32(header, data.length);
+    memory.writeU32(header + 4, 0);
+    memory.write(at(header, HEADER), data);
+    this.#produced = end;
+    return true;
+  }
+
+  /** The oldest record: its address and size in bytes. */
+  peekRecord(): { readonly addr: Addr; readonly size: number } | undefined {
+    if (this.#consumed === this.#produced) return undefined;
+    const header = this.#place(this.#consumed);
+    return { addr: at(header, HEADER), size: this.machine.memory.readU32(header) };
+  }
+
+  /** Gives the oldest record's room back to the producer. */
+  consume(): void {
+    const record = this.peekRecord();
+    if (record) this.#consumed += recordBytes(record.size);
+  }
+
+  lookup(_key: Addr): Addr {
+    return NULL;
+  }
+  update(_key: Addr, _value: Addr, _flags: number): Status {
+    return errno('ENOTSUPP');
+  }
+  delete(_key: Addr): Status {
+    return errno('ENOTSUPP');
+  }
+  override sysLookup(): SysValue {
+    return errno('ENOTSUPP');
+  }
+  nextKey(): SysValue {
+    return errno('ENOTSUPP');
+  }
+
+  override destroy(): void {
+    this.machine.memory.free(this.#data);
+    super.destroy();
+  }
+}
+
+function recordBytes(size: number): number {
+  return Math.ceil((size + HEADER) / 8) * 8;
+}
