@@ -7,6 +7,7 @@ import { runningTypes } from './kernel-types.ts';
 import { type Arguments, type CommandFact, JSON_OPTION } from './options.ts';
 import type { Command } from './registry.ts';
 import { checkLinux, type JudgeOptions, judgeProgram } from './verify/judge.ts';
+import { JudgingKernel } from './verify/judging-kernel.ts';
 import { LONG_TERM, type MatrixRow, matrixRow, showMatrix } from './verify/matrix.ts';
 import type { ProgramReport } from './verify/report.ts';
 import { COLOURS, NO_COLOURS, showProgram } from './verify/show.ts';
@@ -54,12 +55,15 @@ function run(args: Arguments, io: Io): number {
   const spec = parseObject(readWhole(path), path);
   const names = chosen(spec, args.rest);
   const { options } = args;
-  const version = kernelVersion(options.get('--kernel-version') ?? NEWEST);
-  const judging: JudgeOptions = {
-    btf: runningTypes(options.get('--btf')),
+  const manner = {
     capabilities: capabilitiesOf(options.get('--cap') ?? 'all'),
-    version,
+    version: kernelVersion(options.get('--kernel-version') ?? NEWEST),
     logLevel: Number(options.get('--log') ?? 0),
+  };
+  using kernel = new JudgingKernel(manner, runningTypes(options.get('--btf')));
+  const judging: JudgeOptions = {
+    ...manner,
+    kernel,
     stats: options.has('--stats'),
     compareLinux: options.has('--compare-linux'),
   };
@@ -73,7 +77,7 @@ function run(args: Arguments, io: Io): number {
     if (!options.has('--json')) io.stdout(showProgram(report, paint));
   }
   if (options.has('--json')) {
-    const { capabilities } = judging;
+    const { capabilities, version } = manner;
     io.stdout(
       `${JSON.stringify({ object: path, kernel_version: version, capabilities, programs: reports }, null, 2)}\n`,
     );

@@ -1,10 +1,10 @@
 /** Asks verifiers for their verdict on the programs of an object. */
 import { InputError } from '../../base/error.ts';
-import { type Capabilities, type Inspection, isRejection } from '../../kernel/judge.ts';
+import { type Inspection, isRejection } from '../../kernel/judge.ts';
 import { linuxStatus, openLinux } from '../../linux/index.ts';
 import { loadObject, type ObjectSpec } from '../../loader/index.ts';
 import type { Kernel, ProgLoadAttr } from '../../sys/index.ts';
-import { JudgingKernel } from './judging-kernel.ts';
+import type { JudgingKernel, Manner } from './judging-kernel.ts';
 import {
   countsReport,
   diagnosisReport,
@@ -14,11 +14,8 @@ import {
   statsReport,
 } from './report.ts';
 
-export interface JudgeOptions {
-  readonly btf: Uint8Array | undefined;
-  readonly capabilities: Capabilities;
-  readonly version: string;
-  readonly logLevel: number;
+export interface JudgeOptions extends Manner {
+  readonly kernel: JudgingKernel;
   readonly stats: boolean;
   readonly compareLinux: boolean;
 }
@@ -54,7 +51,9 @@ function inspectProgram(
   name: string,
   options: JudgeOptions,
 ): { readonly inspection: Inspection; readonly attr: ProgLoadAttr } | string {
-  using kernel = new JudgingKernel(options);
+  const { kernel } = options;
+  kernel.manner = options;
+  kernel.judged.length = 0;
   let problem = 'the program was not loaded';
   try {
     loadObject(kernel, spec, { programs: [name], maps: 'used', logLevel: options.logLevel }).close();

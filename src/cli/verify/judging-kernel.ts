@@ -25,8 +25,8 @@ import type {
   ProgLoadResult,
 } from '../../sys/index.ts';
 
-export interface JudgingOptions {
-  readonly btf: Uint8Array | undefined;
+/** How programs are judged from now on. */
+export interface Manner {
   readonly capabilities: Capabilities;
   /** `6.18`. */
   readonly version: string;
@@ -46,23 +46,23 @@ const UNSPECIFIED = 'cgroup_inet_ingress';
 export class JudgingKernel implements Kernel {
   readonly name = 'embedded';
   readonly bpf: Bpf;
-  readonly release: string;
   readonly possibleCpus = 1;
+  manner: Manner;
   /** Every load since it was last taken, in order. */
   readonly judged: Judged[] = [];
-  readonly #inner: EmbeddedKernel;
-  readonly #options: JudgingOptions;
+  readonly #inner: EmbeddedKernel = createKernel();
+  readonly #btf: Uint8Array | undefined;
   readonly #kernelBtf: Btf | undefined;
   readonly #maps = new Map<number, MapFacts>();
   readonly #btfs = new Map<number, Btf>();
   readonly #programs = new Set<number>();
   #nextFd = FIRST_FD;
 
-  constructor(options: JudgingOptions) {
-    this.#options = options;
-    this.release = `${options.version}.0`;
-    this.#inner = createKernel({ release: this.release, ...(options.btf && { btf: options.btf }) });
-    this.#kernelBtf = options.btf && parseBtf(options.btf, 'vmlinux');
+  /** @param btf the types of the kernel that the programs are for */
+  constructor(manner: Manner, btf: Uint8Array | undefined) {
+    this.manner = manner;
+    this.#btf = btf;
+    this.#kernelBtf = btf && parseBtf(btf, 'vmlinux');
     const inner = this.#inner.bpf;
     this.bpf = {
       ...inner,
@@ -140,7 +140,7 @@ export class JudgingKernel implements Kernel {
   }
 
   #load(attr: ProgLoadAttr): ProgLoadResult {
-    const { capabilities, version, logLevel } = this.#options;
+    const { capabilities, version, logLevel } = this.manner;
     const inspection = inspect(this.#input(attr), {
       map: (fd) => this.#maps.get(fd) ?? (this.#btfs.has(fd) ? 'not-a-map' : 'bad-fd'),
       kernelBtf: this.#kernelBtf,
@@ -188,8 +188,11 @@ export class JudgingKernel implements Kernel {
     };
   }
 
+  get release(): string {
+    return `${this.manner.version}.0`;
+  }
   vmlinuxBtf(): Uint8Array | undefined {
-    return this.#inner.vmlinuxBtf();
+    return this.#btf;
   }
   kconfig(name: string): string | undefined {
     return this.#inner.kconfig(name);
