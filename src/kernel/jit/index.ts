@@ -1,0 +1,3 @@
+export { type CompiledProgram, Jit } from './jit.ts';
+export { JitFault } from './jit-fault.ts';
+export { type RawJitOptions, runCompiledRaw } from './raw.ts';

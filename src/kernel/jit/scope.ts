@@ -1,0 +1,17 @@
+/** What the functions of one module share. */
+import type { HostCall } from './unit.ts';
+
+export interface ModuleScope {
+  /** Index of the function that begins at a slot. */
+  readonly func: (slot: number) => { readonly index: number; readonly params: number } | undefined;
+  /** Index of an imported function. */
+  readonly host: (call: HostCall) => number;
+  /** Global with the address of the processor's area. */
+  readonly area: number;
+  /** Global with the fuel that is left, where fuel is counted. */
+  readonly fuel: number | undefined;
+  /** Type of the functions that tail calls go to. */
+  readonly entryType: number;
+  /** Type of callbacks. */
+  readonly callbackType: number;
+}
