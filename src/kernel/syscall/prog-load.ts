@@ -46,6 +46,7 @@ export function progLoad(state: KernelState, attr: ProgLoadAttr): ProgLoadResult
     kernelVersion: state.release,
     logLevel,
     helperImplemented: state.helperImplemented,
+    kfuncImplemented: () => false,
   });
   const log = cutLog(call, attr, verified.log);
   if (isRejection(verified)) {

@@ -55,4 +55,6 @@ export interface VerifyEnvironment {
   readonly cpus?: number;
   /** Whether this kernel has the helper of that id. One that Linux has and this kernel lacks is refused by name. */
   readonly helperImplemented: (id: number) => boolean;
+  /** The same for functions of the kernel's BTF; absent: it has all of them. */
+  readonly kfuncImplemented?: (name: string) => boolean;
 }

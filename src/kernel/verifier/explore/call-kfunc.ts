@@ -112,7 +112,19 @@ function callee(ex: Explorer, { target }: KfuncCall): Kfunc {
     });
   }
   const kfunc = kfuncOf(ex.draft, btfId);
-  if (kfunc !== undefined) return kfunc;
+  if (kfunc !== undefined) {
+    if (ex.draft.environment.kfuncImplemented?.(kfunc.name) === false) {
+      ex.refuse(
+        'unsupported-insn',
+        `the embedded kernel does not have the kernel function ${kfunc.name} yet`,
+        {
+          reason: 'Linux has it; the program is refused here because it could not be run',
+          hint: 'run the program on Linux (--kernel linux)',
+        },
+      );
+    }
+    return kfunc;
+  }
   return ex.refuse('bad-kfunc-call', `calling kernel function ${kfuncName(ex.draft, btfId)} is not allowed`, {
     reason: `programs of type ${ex.draft.input.type} can't call it`,
     errno: 'EACCES',

@@ -210,7 +210,8 @@ export class Log {
     }
     text += this.stackText(frame, all);
     const ids = state.refs.map((ref) => ref.id).filter((id) => id !== 0);
-    if (ids.length > 0) text += ` refs=${ids.join(',')}`;
+    // Linux takes a first reference without an id, such as a lock in a global variable, for the list's end.
+    if (ids.length > 0 && state.refs[0]!.id !== 0) text += ` refs=${ids.join(',')}`;
     if (frame.kind === 'callback') text += ' cb';
     if (frame.kind === 'async_callback') text += ' async_cb';
     this.write(`${text}\n`);
@@ -235,7 +236,8 @@ export class Log {
         case STACK_DYNPTR: {
           slot++;
           const main = frame.spilled[slot]!;
-          const ids = [main.id && `id=${main.id}`, main.refObjId && `ref_id=${main.refObjId}`];
+          // Linux shows the mark of the first slot as one more id.
+          const ids = [main.id && `id=${main.id}`, main.refObjId && `ref_id=${main.refObjId}`, 'dynptr_id=1'];
           const name = DYNPTR_NAMES[main.dynptr?.type ?? 0];
           text += ` fp${-(slot + 1) * SLOT_BYTES}=dynptr_${name}(${ids.filter(Boolean).join(',')})`;
           break;
