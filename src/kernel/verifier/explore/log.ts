@@ -119,6 +119,7 @@ export class Log {
   line(insnIdx: number): void {
     if (this.level === 0) return;
     const { lines } = this.draft;
+    if (lines.size === 0) return;
     let idx = insnIdx;
     while (idx > 0 && !lines.has(idx)) idx--;
     const line = lines.get(idx);
