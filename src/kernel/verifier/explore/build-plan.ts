@@ -20,13 +20,7 @@ export function buildPlan(draft: Draft, call: (idx: number) => CallFacts | undef
   const plan = new Plan(draft.count);
   for (let idx = 0; idx < draft.count; idx++) markPoints(draft, plan, idx, call);
   computeLiveRegs(draft, (idx) => call(idx)?.args, plan.liveRegs);
-  plan.scc.set(
-    findLoops(
-      draft.count,
-      (idx) => successorsOf(draft, idx),
-      (idx) => plan.callsSyncCallback(idx),
-    ),
-  );
+  plan.scc.set(findLoops(draft.count, (idx) => successorsOf(draft, idx)));
   return plan;
 }
 

@@ -56,9 +56,7 @@ export function checkFuncArg(ex: Explorer, i: number, proto: Prototype, meta: Ca
     });
   }
   const arg = given.kind === 'map_value' ? resolveMapValue(ex, given, meta) : given;
-  if (arg.nullable && isNull(reg)) {
-    markRegPrecise(ex, regno);
-  } else {
+  if (!(arg.nullable && isNull(reg))) {
     checkRegType(ex, regno, arg, meta, undefined);
     checkRegOffset(ex, regno, { release: arg.release, dynptr: arg.kind === 'dynptr' });
   }

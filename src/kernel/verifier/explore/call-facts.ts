@@ -37,8 +37,8 @@ export function callFacts(draft: Draft, idx: number): CallSiteFacts | undefined 
 }
 
 /**
- * Notes for each subprogram whether it, or one that it calls or takes the address of, may move packet data, sleep or
- * throw: callers of global functions need to know it.
+ * Notes for each subprogram whether it, or one that it calls or takes the address of, may move packet data or sleep:
+ * callers of global functions need to know it.
  */
 export function markSubprogEffects(draft: Draft): void {
   const callees: Set<number>[] = draft.subprograms.map(() => new Set());
@@ -52,7 +52,6 @@ export function markSubprogEffects(draft: Draft): void {
     const facts = callFacts(draft, idx);
     if (facts?.changesPacket) sub.changesPacket = true;
     if (facts?.mightSleep) sub.mightSleep = true;
-    if (facts?.throws) sub.mightThrow = true;
   }
   for (let changed = true; changed; ) {
     changed = false;
@@ -66,7 +65,7 @@ function inherit(draft: Draft, index: number, callee: number): boolean {
   const sub = draft.subprograms[index]!;
   const from = draft.subprograms[callee]!;
   let changed = false;
-  for (const effect of ['changesPacket', 'mightSleep', 'mightThrow'] as const) {
+  for (const effect of ['changesPacket', 'mightSleep'] as const) {
     if (!from[effect] || sub[effect]) continue;
     sub[effect] = true;
     changed = true;

@@ -15,14 +15,11 @@ import {
   setUserRingbufArguments,
 } from './callbacks.ts';
 import { dynptrOf } from './dynptr.ts';
-import { refuseReturn, within } from './exit.ts';
 import { attachProto } from './exit-range.ts';
 import type { Explorer } from './explorer.ts';
 import { checkFormat } from './format-check.ts';
 import { checkResourceLeak } from './leaks.ts';
-import { MEM_RCU, PTR_TO_MAP_VALUE, regTypeName, SCALAR } from './reg-type.ts';
-
-const MAX_ERRNO = 4095;
+import { MEM_RCU, PTR_TO_MAP_VALUE, regTypeName } from './reg-type.ts';
 
 /** After the arguments were checked, before r0 to r5 change. */
 export function checkSpecial(ex: Explorer, helper: Helper, meta: CallMeta): void {
@@ -37,7 +34,6 @@ export function checkSpecial(ex: Explorer, helper: Helper, meta: CallMeta): void
           reason: 'it always finds its storage, so there is nothing to choose',
         });
       }
-      markRegPrecise(ex, 2);
       return;
     case 'for_each_map_elem':
       pushCallback(ex, meta.subprogno, setMapElemArguments);

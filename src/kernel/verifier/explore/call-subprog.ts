@@ -8,7 +8,6 @@ import { isNull } from './call-args.ts';
 import { CallMeta } from './call-meta.ts';
 import { checkRegOffset, checkRegType } from './call-types.ts';
 import { processDynptrArg } from './dynptr.ts';
-import { leaveByException } from './exit.ts';
 import { type Explorer, Refused } from './explorer.ts';
 import { FP, Frame } from './frame.ts';
 import { type FuncArg, funcArgs } from './func-args.ts';
@@ -71,11 +70,6 @@ function checkGlobalCall(ex: Explorer, subprog: number, matches: boolean): boole
   destroyCallerSaved(ex.state.frame());
   writeUnknown(ex, 0);
   ex.log.touchReg(0);
-  if (sub.mightThrow) {
-    ex.fork(ex.insnIdx + 1, ex.insnIdx);
-    leaveByException(ex);
-    return true;
-  }
   ex.insnIdx++;
   return false;
 }

@@ -27,7 +27,7 @@ export function processSpinLock(
   const field = kind === 'lock' ? 'spin_lock' : 'res_spin_lock';
   // What the messages call the lock, without `_lock`.
   const name = kind === 'lock' ? 'bpf_spin' : 'bpf_res_spin';
-  const refuse = (problem: string, reason: string, hint?: string): never =>
+  const refuse: (problem: string, reason: string, hint?: string) => never = (problem, reason, hint) =>
     ex.refuse('bad-lock', problem, { reason, hint });
   if (!reg.scalar.isConst) {
     refuse(
@@ -45,7 +45,7 @@ export function processSpinLock(
   const record = map !== null ? mapRecord(map) : reg.btf !== null ? recordOf(reg.btf, reg.btfId) : [];
   const lock = record.find((one) => one.kind === field);
   if (lock === undefined) {
-    return refuse(
+    refuse(
       `${map !== null ? 'map' : 'local'} '${map !== null ? map.name : 'kptr'}' has no valid ${name}_lock`,
       `it has no member of type struct ${name}_lock`,
     );

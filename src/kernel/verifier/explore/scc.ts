@@ -2,14 +2,9 @@
 
 /**
  * @param successors slots that may run next in the same frame
- * @param implicitLoop slots that are a loop by themselves (a call that runs a callback any number of times)
  * @returns by slot: the component's number, from 1; 0 outside loops
  */
-export function findLoops(
-  slots: number,
-  successors: (idx: number) => readonly number[],
-  implicitLoop: (idx: number) => boolean,
-): Uint32Array {
+export function findLoops(slots: number, successors: (idx: number) => readonly number[]): Uint32Array {
   const component = new Uint32Array(slots);
   const order = new Uint32Array(slots);
   const low = new Uint32Array(slots);
@@ -40,7 +35,7 @@ export function findLoops(
       const parent = stack.at(-1);
       if (parent !== undefined) low[parent.at] = Math.min(low[parent.at]!, low[at]!);
       if (low[at] !== order[at]) continue;
-      const isLoop = path.at(-1) !== at || successors(at).includes(at) || implicitLoop(at);
+      const isLoop = path.at(-1) !== at || successors(at).includes(at);
       if (isLoop) components++;
       for (;;) {
         const member = path.pop()!;

@@ -23,10 +23,9 @@ export interface DraftSubprogram {
   /** A function runs it: before that returns, or (asynchronously) later and on its own. */
   isCallback?: boolean;
   isAsyncCallback?: boolean;
-  /** It, or something that it calls, may move packet data, sleep or throw. */
+  /** It, or something that it calls, may move packet data or sleep. */
   changesPacket?: boolean;
   mightSleep?: boolean;
-  mightThrow?: boolean;
 }
 
 /** A program on its way through the passes. Each pass reads what those before it filled in. */
