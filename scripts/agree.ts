@@ -2,7 +2,7 @@
  * Where skep's verifier and Linux's disagree: the programs of Linux's selftests and test_verifier, judged by both.
  *
  *     npm run agree [-- --set golden|selftests|testverifier|all] [--filter REGEX] [--privilege root|bpf|none]
- *                      [--verbose] [--list] [--log2] [--json FILE] [--corpora FOLDER]
+ *                      [--verbose] [--list] [--log2] [--limit SECONDS] [--json FILE] [--corpora FOLDER]
  *
  * `golden` are the programs whose expectations Linux 6.12 and 7.2 share. `--privilege bpf` loads with CAP_BPF alone,
  * `none` with none of BPF's capabilities, for which Linux must have `kernel.unprivileged_bpf_disabled` at 0. The verdict
@@ -33,7 +33,7 @@ const { values } = parseArgs({
     verbose: { type: 'boolean', default: false },
     list: { type: 'boolean', default: false },
     log2: { type: 'boolean', default: false },
-    limit: { type: 'string', default: '10' },
+    limit: { type: 'string', default: '30' },
   },
 });
 
@@ -96,7 +96,7 @@ async function main(): Promise<number> {
     filter: values.filter,
     log2: values.log2 ? [...golden] : [],
     keepLogs: values.verbose,
-    caseLimit: Number(values.limit) * 1000 + 5000,
+    caseLimit: Number(values.limit) * 1000,
     memoryLimit: 2048,
   });
   const results: Result[] = [];
