@@ -4,6 +4,7 @@ import { parseBtf } from '../btf/index.ts';
 import type { Bpf, Fd, Kernel } from '../sys/kernel.ts';
 import { isImplemented } from './helpers/callable.ts';
 import type { RunKernel, Task } from './interpreter/index.ts';
+import { Jit } from './jit/index.ts';
 import { type BpfMap, PerfEventArrayMap, RingbufMap } from './maps/index.ts';
 import { type Addr, Memory, type MemoryUse } from './memory/index.ts';
 import { type DeviceSpec, Devices } from './net/device.ts';
@@ -45,6 +46,8 @@ export interface KernelOptions {
   readonly btf?: Uint8Array;
   /** Kernel configuration, as `.kconfig` externs read it (`CONFIG_HZ` is `250`). */
   readonly config?: Readonly<Record<string, string>>;
+  /** Programs are interpreted, every access checked while they run; default false: they are compiled. */
+  readonly interpret?: boolean;
   /** Takes the lines of `bpf_trace_printk`, without their newlines. */
   readonly trace?: (line: string) => void;
 }
@@ -129,13 +132,14 @@ export class EmbeddedKernel implements Kernel {
   #createRuntime(): RunKernel {
     const state = this.#state;
     const devices = new Devices(this.memory, this.#options.devices);
-    return {
+    const runtime = {
       machine: state,
       task: { ...DEFAULT_TASK, ...this.#options.task },
       devices,
       redirect: new RedirectInfo(),
-      mapAt: (addr) => state.mapsByAddr.get(addr as Addr),
+      mapAt: (addr: number) => state.mapsByAddr.get(addr as Addr),
     };
+    return this.#options.interpret ? runtime : { ...runtime, jit: new Jit(runtime) };
   }
 
   vmlinuxBtf(): Uint8Array | undefined {

@@ -1,5 +1,6 @@
 /** What a running program can reach beside its own registers and stack. The kernel provides it; helpers work on it. */
 import type { Size } from '../../isa/index.ts';
+import type { Jit } from '../jit/jit.ts';
 import type { BpfMap } from '../maps/map.ts';
 import type { Addr } from '../memory/index.ts';
 import type { Devices } from '../net/device.ts';
@@ -26,6 +27,8 @@ export interface RunKernel {
   readonly devices: Devices;
   /** Where the current CPU's last `bpf_redirect` wants its packet to go. */
   readonly redirect: RedirectInfo;
+  /** Its compiled programs; absent where programs are interpreted. */
+  readonly jit?: Jit | undefined;
 }
 
 /** What a program is run on: it decides what r1 points to and what an access there means. */

@@ -26,7 +26,7 @@ const DIVISIONS: Partial<Readonly<Record<AluOp, readonly [number, number]>>> = {
   smod: [OP.i64_rem_s, OP.i32_rem_s],
 };
 
-export function writeAlu(f: FunctionWriter, insn: Alu): void {
+export function writeAlu(f: FunctionWriter, insn: Alu) {
   const { op, width, dst, src } = insn;
   const wide = width === 64;
   const direct = DIRECT[op];
@@ -40,7 +40,7 @@ export function writeAlu(f: FunctionWriter, insn: Alu): void {
   else f.setLow(dst);
 }
 
-function writeOperand(f: FunctionWriter, src: Operand, wide: boolean): void {
+function writeOperand(f: FunctionWriter, src: Operand, wide: boolean) {
   if (src.kind === 'imm') {
     if (wide) f.i64(src.imm);
     else f.i32(src.imm);
@@ -48,13 +48,13 @@ function writeOperand(f: FunctionWriter, src: Operand, wide: boolean): void {
   else f.getLow(src.reg);
 }
 
-function writeDst(f: FunctionWriter, { width, dst }: Alu): void {
+function writeDst(f: FunctionWriter, { width, dst }: Alu) {
   if (width === 64) f.get(dst);
   else f.getLow(dst);
 }
 
 /** @see RFC 9669 §4.1: by zero the quotient is 0 and the remainder the dividend */
-function writeDivision(f: FunctionWriter, insn: Alu, instruction: number): void {
+function writeDivision(f: FunctionWriter, insn: Alu, instruction: number) {
   const { op, width, src } = insn;
   const wide = width === 64;
   const quotient = op === 'div' || op === 'sdiv';
@@ -85,7 +85,7 @@ function writeDivision(f: FunctionWriter, insn: Alu, instruction: number): void 
   f.op(OP.end);
 }
 
-function writeConstantDivision(f: FunctionWriter, insn: Alu, divisor: number, instruction: number): void {
+function writeConstantDivision(f: FunctionWriter, insn: Alu, divisor: number, instruction: number) {
   const wide = insn.width === 64;
   const constant = (value: number) => (wide ? f.i64(value) : f.i32(value));
   const { op } = insn;
@@ -101,7 +101,7 @@ function writeConstantDivision(f: FunctionWriter, insn: Alu, divisor: number, in
   f.op(instruction);
 }
 
-export function writeNeg(f: FunctionWriter, { width, dst }: Extract<Insn, { kind: 'neg' }>): void {
+export function writeNeg(f: FunctionWriter, { width, dst }: Extract<Insn, { kind: 'neg' }>) {
   if (width === 64) {
     f.i64(0);
     f.get(dst);
@@ -118,10 +118,7 @@ export function writeNeg(f: FunctionWriter, { width, dst }: Extract<Insn, { kind
 const EXTEND64 = { 8: OP.i64_extend8_s, 16: OP.i64_extend16_s, 32: OP.i64_extend32_s } as const;
 const EXTEND32 = { 8: OP.i32_extend8_s, 16: OP.i32_extend16_s } as const;
 
-export function writeMovsx(
-  f: FunctionWriter,
-  { width, bits, dst, src }: Extract<Insn, { kind: 'movsx' }>,
-): void {
+export function writeMovsx(f: FunctionWriter, { width, bits, dst, src }: Extract<Insn, { kind: 'movsx' }>) {
   if (width === 64) {
     f.get(src);
     f.op(EXTEND64[bits]);
@@ -133,10 +130,7 @@ export function writeMovsx(
   }
 }
 
-export function writeEndian(
-  f: FunctionWriter,
-  { order, bits, dst }: Extract<Insn, { kind: 'endian' }>,
-): void {
+export function writeEndian(f: FunctionWriter, { order, bits, dst }: Extract<Insn, { kind: 'endian' }>) {
   if (order === 'le') {
     if (bits === 64) return;
     f.getLow(dst);
@@ -160,7 +154,7 @@ export function writeEndian(
 }
 
 /** Swaps the two low bytes of the i32 on the stack; the others become zero. */
-export function swap16(f: FunctionWriter): void {
+export function swap16(f: FunctionWriter) {
   const value = f.named('swap', 'i32');
   f.localTee(value);
   f.i32(0xff);
@@ -176,7 +170,7 @@ export function swap16(f: FunctionWriter): void {
 }
 
 /** Swaps the bytes of the i32 on the stack: every second byte goes one place to either side, around the ends. */
-export function swap32(f: FunctionWriter): void {
+export function swap32(f: FunctionWriter) {
   const value = f.named('swap', 'i32');
   f.localTee(value);
   f.i32(0x00ff_00ff);
@@ -191,7 +185,7 @@ export function swap32(f: FunctionWriter): void {
   f.op(OP.i32_or);
 }
 
-function swap64(f: FunctionWriter): void {
+function swap64(f: FunctionWriter) {
   const value = f.named('swap64', 'i64');
   const half = (mask: bigint, shift: number) => {
     f.localTee(value);

@@ -16,11 +16,7 @@ const MAX_ROUNDS = 8 * 1024 * 1024;
 /** The module's own table, with its functions by slot. */
 const FUNCTIONS = 1;
 
-export function writeCall(
-  f: FunctionWriter,
-  { target }: Extract<Insn, { kind: 'call' }>,
-  slot: number,
-): void {
+export function writeCall(f: FunctionWriter, { target }: Extract<Insn, { kind: 'call' }>, slot: number) {
   switch (target.kind) {
     case 'local':
       return writeLocalCall(f, slot, slot + 1 + target.off);
@@ -39,13 +35,13 @@ export function writeCall(
 }
 
 /** Leaves the frame pointer of what is called. */
-function calleeFrame(f: FunctionWriter): void {
+function calleeFrame(f: FunctionWriter) {
   f.framePointer();
   f.i32(FRAME);
   f.op(OP.i32_sub);
 }
 
-function writeLocalCall(f: FunctionWriter, slot: number, start: number): void {
+function writeLocalCall(f: FunctionWriter, slot: number, start: number) {
   const callee = f.scope.func(start);
   if (!callee) return f.abort(slot);
   calleeFrame(f);
@@ -54,7 +50,7 @@ function writeLocalCall(f: FunctionWriter, slot: number, start: number): void {
   f.set(0);
 }
 
-function writeLowering(f: FunctionWriter, lowering: Lowering, slot: number): void {
+function writeLowering(f: FunctionWriter, lowering: Lowering, slot: number) {
   switch (lowering.kind) {
     case 'host':
       writeHostCall(f, lowering);
@@ -100,13 +96,13 @@ function writeLowering(f: FunctionWriter, lowering: Lowering, slot: number): voi
 }
 
 /** Leaves the current CPU's number, as an i64. */
-function writeCpu(f: FunctionWriter): void {
+function writeCpu(f: FunctionWriter) {
   f.globalGet(f.scope.area);
   f.op(OP.i64_load32_u);
   f.memarg(AREA.cpu);
 }
 
-function writeElement(f: FunctionWriter, element: Extract<Lowering, { kind: 'element' }>): void {
+function writeElement(f: FunctionWriter, element: Extract<Lowering, { kind: 'element' }>) {
   const { base, stride, count, cpuStride, index: constant } = element;
   const perCpu = cpuStride !== 0 && f.unit.cpus > 1;
   if (constant !== undefined && !perCpu) {
@@ -138,7 +134,7 @@ function writeElement(f: FunctionWriter, element: Extract<Lowering, { kind: 'ele
 }
 
 /** Goes on in the function that the table index on the stack names, if it names one and the limit is not reached. */
-function writeTailCall(f: FunctionWriter): void {
+function writeTailCall(f: FunctionWriter) {
   const target = f.named('target', 'i32');
   const count = f.named('tail calls', 'i32');
   f.localTee(target);
@@ -167,7 +163,7 @@ function writeTailCall(f: FunctionWriter): void {
 }
 
 /** Leaves the number of rounds, or a negative errno. */
-function writeLoop(f: FunctionWriter, slot: number): void {
+function writeLoop(f: FunctionWriter, slot: number) {
   const round = f.named('round', 'i64');
   const most = f.named('rounds', 'i64');
   f.get(4);
@@ -210,7 +206,7 @@ function writeLoop(f: FunctionWriter, slot: number): void {
 }
 
 /** Leaves what the callback returns. */
-function writeRound(f: FunctionWriter, slot: number, round: number): void {
+function writeRound(f: FunctionWriter, slot: number, round: number) {
   calleeFrame(f);
   const known = callbackSlot(f, slot);
   const callee = known === undefined ? undefined : f.scope.func(known);

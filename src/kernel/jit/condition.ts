@@ -22,7 +22,7 @@ export function writeCondition(
   f: FunctionWriter,
   { op, width, dst, src }: Extract<Insn, { kind: 'jmp' }>,
   negated: boolean,
-): void {
+) {
   const wide = width === 64;
   if (wide) f.get(dst);
   else f.getLow(dst);

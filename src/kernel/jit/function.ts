@@ -282,9 +282,9 @@ export class FunctionWriter implements BlockWriter {
     }
   }
 
-  #insn(insn: Insn, slot: number): void {
+  #insn(insn: Insn, slot: number) {
     const idiom = this.#idioms.get(slot);
-    if (idiom !== undefined && idiom(this)) return;
+    if (idiom?.(this)) return;
     switch (insn.kind) {
       case 'alu':
         return writeAlu(this, insn);
@@ -328,7 +328,7 @@ export class FunctionWriter implements BlockWriter {
     }
   }
 
-  condition(block: number, negated: boolean): void {
+  condition(block: number, negated: boolean) {
     const insn = this.#last(block)!;
     if (insn.kind === 'jmp') return writeCondition(this, insn, negated);
     // may_goto: the jump is taken when the loops are used up; one is used each time that it is not.

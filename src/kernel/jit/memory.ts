@@ -44,7 +44,7 @@ export function writeLoad(
   f: FunctionWriter,
   insn: Extract<Insn, { kind: 'ldx' | 'load_acquire' }>,
   slot: number,
-): void {
+) {
   const { size, dst, src, off } = insn;
   const through = f.unit.proofs.get(slot)?.access;
   if (through === 'ctx' && f.unit.context) {
@@ -67,7 +67,7 @@ export function writeLoad(
 }
 
 /** Through a pointer that may be anything: what can't be read is 0. */
-function writeCarefulLoad(f: FunctionWriter, insn: Extract<Insn, { kind: 'ldx' | 'load_acquire' }>): void {
+function writeCarefulLoad(f: FunctionWriter, insn: Extract<Insn, { kind: 'ldx' | 'load_acquire' }>) {
   const { size, dst, src, off } = insn;
   const at = f.named('careful', 'i64');
   f.get(src);
@@ -99,7 +99,7 @@ export function writeStore(
   f: FunctionWriter,
   insn: Extract<Insn, { kind: 'st' | 'stx' | 'store_release' }>,
   slot: number,
-): void {
+) {
   const { size, dst, off } = insn;
   const value = () => (insn.kind === 'st' ? f.i64(insn.imm) : f.get(insn.src));
   if (f.unit.proofs.get(slot)?.access === 'ctx' && f.unit.context) {
@@ -121,12 +121,12 @@ export function writeStore(
 
 type Atomic = Extract<Insn, { kind: 'atomic' }>;
 
-export function writeAtomic(f: FunctionWriter, insn: Atomic): void {
+export function writeAtomic(f: FunctionWriter, insn: Atomic) {
   if (f.unit.memory.shared) writeShared(f, insn);
   else writeAlone(f, insn);
 }
 
-function writeShared(f: FunctionWriter, { op, fetch, size, dst, off, src }: Atomic): void {
+function writeShared(f: FunctionWriter, { op, fetch, size, dst, off, src }: Atomic) {
   const at = f.address(dst, off);
   if (op === 'cmpxchg') expected(f, size);
   f.get(src);
@@ -139,7 +139,7 @@ function writeShared(f: FunctionWriter, { op, fetch, size, dst, off, src }: Atom
 }
 
 /** r0 as far as it is compared. */
-function expected(f: FunctionWriter, size: 4 | 8): void {
+function expected(f: FunctionWriter, size: 4 | 8) {
   f.get(0);
   if (size === 8) return;
   f.op(OP.i32_wrap_i64);
@@ -149,7 +149,7 @@ function expected(f: FunctionWriter, size: 4 | 8): void {
 const PLAIN = { add: OP.i64_add, or: OP.i64_or, and: OP.i64_and, xor: OP.i64_xor } as const;
 
 /** Where nobody else runs, an atomic operation is a load, an operation and a store. */
-function writeAlone(f: FunctionWriter, { op, fetch, size, dst, off, src }: Atomic): void {
+function writeAlone(f: FunctionWriter, { op, fetch, size, dst, off, src }: Atomic) {
   const addr = f.named('atomic at', 'i32');
   const old = f.named('atomic old', 'i64');
   const at = f.address(dst, off);
@@ -183,7 +183,7 @@ export function writePacketLoad(
   f: FunctionWriter,
   insn: Extract<Insn, { kind: 'ld_abs' | 'ld_ind' }>,
   slot: number,
-): void {
+) {
   const { packet } = f.unit;
   if (!packet) return f.abort(slot);
   const { size, imm } = insn;

@@ -113,12 +113,8 @@ export function execute(
 ): Pick<Outcome, 'retval' | 'duration'> {
   const { clock } = kernel.machine;
   const begin = clock.monotonic();
-  let retval = 0;
-  for (let i = 0; i < repeat; i++) {
-    const result = runner.execute();
-    if (result === undefined) throw faulted(program, runner.fault!);
-    retval = result;
-  }
+  const retval = runner.execute(repeat);
+  if (retval === undefined) throw faulted(program, runner.fault!);
   return { retval, duration: Number((clock.monotonic() - begin) / BigInt(repeat)) };
 }
 
