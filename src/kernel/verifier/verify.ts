@@ -121,6 +121,7 @@ function checkStructure(made: Draft, log: Log): Verdict {
 function explored(ex: Explorer): Verdict {
   try {
     exploreProgram(ex);
+    ex.fastcall.shrink();
     return undefined;
   } catch (error) {
     if (error instanceof Refused) return error.refusal;

@@ -17,6 +17,7 @@ import { complexityLimit } from '../structure/version.ts';
 import { InsnAux } from './aux.ts';
 import { Wanted } from './backtrack.ts';
 import type { EqualityRules } from './equal.ts';
+import { FastcallStack } from './fastcall.ts';
 import { flowOf } from './flow.ts';
 import { JumpEntry, type JumpFacts, JumpHistory } from './history.ts';
 import { IdMap } from './ids.ts';
@@ -73,6 +74,7 @@ export class Explorer implements EqualityRules {
   readonly wanted = new Wanted();
   readonly loops = new LoopVisits();
   readonly stackLiveness: StackLiveness;
+  readonly fastcall: FastcallStack;
   /** What the checks learned of each instruction, over all paths. */
   readonly aux: InsnAux[];
   /** Pointer arithmetic of an unprivileged program is being masked: states compare exactly. */
@@ -116,6 +118,7 @@ export class Explorer implements EqualityRules {
     this.limit = complexityLimit(draft);
     this.testStateFreq = (draft.input.flags & PROG_LOAD_FLAGS.BPF_F_TEST_STATE_FREQ) !== 0;
     this.stackLiveness = new StackLiveness(this);
+    this.fastcall = new FastcallStack(draft);
     this.aux = draft.insns.map(() => new InsnAux());
     this.state = new VerifierState(new JumpHistory());
   }

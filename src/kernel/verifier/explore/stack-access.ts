@@ -23,10 +23,12 @@ export function accessStack(
   checkStackBounds(ex, regno, reg, off, size, access);
   if (reg.scalar.isConst) {
     const at = off + reg.scalar.valueLo;
+    ex.fastcall.touch(frame.subprogno, ex.insnIdx, at);
     if (access === 'read') readStack(ex, frame, at, size, valueRegno, signed);
     else writeStack(ex, frame, at, size, valueRegno);
     return;
   }
+  ex.fastcall.touch(frame.subprogno, ex.insnIdx, off + reg.scalar.sminLo);
   if (access === 'read') readStackVar(ex, regno, reg, off, size, valueRegno, signed);
   else writeStackVar(ex, frame, reg, off, size, valueRegno);
 }
