@@ -3,7 +3,9 @@
  * and verified on their own. And the callbacks that helpers and kernel functions run.
  */
 import type { Insn } from '../../../isa/insn.ts';
+import type { Errno } from '../../../sys/errno.ts';
 import type { Arg } from '../../helpers/prototypes-arg.ts';
+import { REJECT_CODES } from '../rejection.ts';
 import { isNull } from './call-args.ts';
 import { CallMeta } from './call-meta.ts';
 import { checkRegOffset, checkRegType } from './call-types.ts';
@@ -28,8 +30,8 @@ export type SetArguments = (ex: Explorer, caller: Frame, callee: Frame) => void;
 export function checkFuncCall(ex: Explorer, insn: Call): boolean {
   const off = insn.target.kind === 'local' ? insn.target.off : 0;
   const subprog = ex.subprogAt(ex.insnIdx + off + 1);
-  const matches = matchesBtf(ex, subprog);
-  if (ex.isGlobalSubprog(subprog)) return checkGlobalCall(ex, subprog, matches);
+  const mismatch = btfMismatch(ex, subprog);
+  if (ex.isGlobalSubprog(subprog)) return checkGlobalCall(ex, subprog, mismatch);
   const { state } = ex;
   enterFrame(ex, state, subprog, ex.insnIdx, passArguments);
   destroyCallerSaved(state.frames[state.curframe - 1]!);
@@ -44,7 +46,7 @@ export function checkFuncCall(ex: Explorer, insn: Call): boolean {
   return false;
 }
 
-function checkGlobalCall(ex: Explorer, subprog: number, matches: boolean): boolean {
+function checkGlobalCall(ex: Explorer, subprog: number, mismatch: Errno | undefined): boolean {
   const sub = ex.draft.subprograms[subprog]!;
   const name = sub.name ?? '';
   if (ex.state.activeLocks > 0) {
@@ -59,9 +61,10 @@ function checkGlobalCall(ex: Explorer, subprog: number, matches: boolean): boole
       reason: `${name}() calls something that may sleep`,
     });
   }
-  if (!matches) {
+  if (mismatch !== undefined) {
     ex.refuse('bad-func-argument', `Caller passes invalid args into func#${subprog} ('${name}')`, {
       reason: `an argument is not what the BTF of ${name}() says, or BTF says nothing that can be checked`,
+      errno: mismatch,
     });
   }
   if (ex.log.wantsPath) ex.log.write(`Func#${subprog} ('${name}') is global and assumed valid.\n`);
@@ -114,25 +117,32 @@ function newFrame(ex: Explorer, callsite: number, frameno: number, subprog: numb
   return frame;
 }
 
-/** Compares the arguments in r1 to r5 with the BTF of the subprogram; says in the log what does not agree. */
-function matchesBtf(ex: Explorer, subprog: number): boolean {
+/**
+ * Compares the arguments in r1 to r5 with the BTF of the subprogram; says in the log what does not agree.
+ *
+ * @returns the errno of what does not agree
+ */
+function btfMismatch(ex: Explorer, subprog: number): Errno | undefined {
   const sub = ex.draft.subprograms[subprog]!;
-  if (sub.btfFunc === undefined || sub.unreliable) return false;
+  if (sub.btfFunc === undefined || sub.unreliable) return 'EINVAL';
   const found = funcArgs(ex, subprog);
-  const matches = 'args' in found && argsMatch(ex, found.args);
-  if (!matches) sub.unreliable = true;
-  return matches;
+  const mismatch = 'args' in found ? firstMismatch(ex, found.args) : 'EINVAL';
+  if (mismatch !== undefined) sub.unreliable = true;
+  return mismatch;
 }
 
 /** A mismatch is no refusal by itself: for a static function only the hint is lost. */
-function argsMatch(ex: Explorer, args: readonly FuncArg[]): boolean {
+function firstMismatch(ex: Explorer, args: readonly FuncArg[]): Errno | undefined {
+  let at = 0;
   try {
-    for (const [i, arg] of args.entries()) checkArg(ex, arg, i + 1);
-    return true;
+    for (; at < args.length; at++) checkArg(ex, args[at]!, at + 1);
+    return undefined;
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    ex.log.write(`${error.refusal.problem}\n`);
-    return false;
+    const { code, errno } = error.refusal;
+    return args[at]?.kind === 'mem' && code !== 'modified-pointer'
+      ? 'EINVAL'
+      : (errno ?? REJECT_CODES[code].errno);
   }
 }
 
@@ -180,7 +190,7 @@ const NULLABLE_BTF_ID: Arg = { kind: 'btf_id', nullable: true };
  */
 export function pushCallback(ex: Explorer, subprog: number, set: SetArguments): void {
   ex.draft.subprograms[subprog]!.isCallback = true;
-  matchesBtf(ex, subprog);
+  btfMismatch(ex, subprog);
   const caller = ex.state.frame();
   const state = ex.fork(ex.draft.subprograms[subprog]!.start, ex.insnIdx);
   const callee = enterFrame(ex, state, subprog, ex.insnIdx, set);
@@ -203,7 +213,7 @@ export function pushAsyncCallback(
   const facts = ex.draft.subprograms[subprog]!;
   facts.isCallback = true;
   facts.isAsyncCallback = true;
-  matchesBtf(ex, subprog);
+  btfMismatch(ex, subprog);
   const caller = ex.state.frame();
   const state = new VerifierState(new JumpHistory());
   const callee = newFrame(ex, -1, 0, subprog);

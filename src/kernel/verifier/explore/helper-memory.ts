@@ -1,5 +1,6 @@
 /** Memory that is passed to a function: a pointer, and a size that the next register holds or the prototype fixes. */
 
+import type { ProgType } from '../../../sys/tables.ts';
 import { checkMemAccess, refuseWrite } from './access.ts';
 import { accessBtfObject } from './access-btf.ts';
 import { bufferName, checkBuffer } from './access-buffer.ts';
@@ -30,6 +31,22 @@ import { checkStackRange } from './stack-range.ts';
 
 /** Sizes are below. @see include/linux/bpf_verifier.h, BPF_MAX_VAR_SIZ */
 const MAX_VAR_SIZE = 1 << 29;
+
+/** Program types whose context is the memory that it seems to be: accesses to it are not rewritten. */
+const PLAIN_CONTEXTS: ReadonlySet<ProgType> = new Set<ProgType>([
+  'kprobe',
+  'tracepoint',
+  'raw_tracepoint',
+  'raw_tracepoint_writable',
+  'tracing',
+  'lsm',
+  'syscall',
+  'struct_ops',
+  'cgroup_device',
+  'lirc_mode2',
+  'netfilter',
+  'ext',
+]);
 
 /**
  * The function may read or write `size` bytes at the pointer in `regno`.
@@ -73,7 +90,7 @@ export function checkHelperMem(
       accessBtfObject(ex, regno, reg, reg.off, size, access, -1);
       return;
     case PTR_TO_CTX:
-      if (programType(ex.draft) === 'syscall') {
+      if (PLAIN_CONTEXTS.has(programType(ex.draft))) {
         if (size === 0 && zeroAllowed) return;
         checkMemAccess(ex, regno, size - 1, 1, access, -1);
         return;

@@ -53,20 +53,25 @@ function loopKey(ex: Explorer, state: VerifierState): string | undefined {
   return undefined;
 }
 
+/** A loop as the log names it: Linux takes a call at instruction 0 for the end of the calls. */
+function label(key: string | undefined): string {
+  return (key ?? '').replace(/^\(0,(?:\d+,)*/, '(');
+}
+
 export function enterScc(ex: Explorer, state: VerifierState): void {
   const key = loopKey(ex, state);
   if (key === undefined) return;
   const visit = ex.loops.enter(key);
   if (visit.entry !== null) return;
   visit.entry = state;
-  if (ex.log.wantsStates) ex.log.write(`SCC enter ${key}\n`);
+  if (ex.log.wantsStates) ex.log.write(`SCC enter ${label(key)}\n`);
 }
 
 export function exitScc(ex: Explorer, state: VerifierState): void {
   const key = loopKey(ex, state);
   const visit = key === undefined ? undefined : ex.loops.find(key);
   if (visit === undefined || visit.entry !== state) return;
-  if (ex.log.wantsStates) ex.log.write(`SCC exit ${key}\n`);
+  if (ex.log.wantsStates) ex.log.write(`SCC exit ${label(key)}\n`);
   propagateRound(ex, visit);
   visit.entry = null;
   ex.backedges -= visit.backedges.length;
@@ -83,7 +88,7 @@ export function addBackedge(ex: Explorer, equal: VerifierState, cur: VerifierSta
   const key = loopKey(ex, equal);
   const visit = key === undefined ? undefined : ex.loops.find(key);
   if (visit === undefined) return;
-  if (ex.log.wantsStates) ex.log.write(`SCC backedge ${key}\n`);
+  if (ex.log.wantsStates) ex.log.write(`SCC backedge ${label(key)}\n`);
   const state = new VerifierState(cur.history.fork());
   state.copyFrom(cur);
   state.insnIdx = insnIdx;
