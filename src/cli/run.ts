@@ -37,6 +37,7 @@ const fact: CommandFact = {
       value: 'FILE',
       about: "kernel types for the embedded kernel (the running Linux's, where an object needs them)",
     },
+    { name: '--interpret', about: 'interpret the program, every access checked, in place of compiling it' },
     { name: '--map', value: 'NAME', about: 'show this map alone, and all of it' },
     JSON_OPTION,
   ],
@@ -71,7 +72,16 @@ async function run(args: Arguments, io: Io): Promise<number> {
   let observed: ObservedKernel | undefined;
   try {
     const kernelName = (args.options.get('--kernel') ?? 'embedded') as KernelName;
-    observed = await openKernel(kernelName, kernelTypes(args.options.get('--btf'), spec));
+    if (kernelName === 'linux' && args.options.has('--interpret')) {
+      throw new InputError(
+        'cli-usage',
+        '--interpret is for the embedded kernel: Linux decides by itself (skep help run)',
+      );
+    }
+    observed = await openKernel(kernelName, {
+      btf: kernelTypes(args.options.get('--btf'), spec),
+      interpret: args.options.has('--interpret'),
+    });
     using object = loadObject(observed.kernel, spec, { programs: [name] });
     return await runLoaded({ args, io, path, repeat, source, observed, object, name });
   } finally {

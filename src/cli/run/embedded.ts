@@ -1,13 +1,13 @@
 import { createKernel, type EmbeddedKernel } from '../../kernel/index.ts';
 import type { LoadedObject } from '../../loader/index.ts';
 import type { Fd } from '../../sys/index.ts';
-import type { ObservedKernel } from './kernel.ts';
+import type { KernelChoice, ObservedKernel } from './kernel.ts';
 import type { RecordCount } from './report.ts';
 
-/** A kernel of this process's own. @param btf its own types, where a program needs them */
-export function openEmbedded(btf: Uint8Array | undefined): ObservedKernel {
+/** A kernel of this process's own. */
+export function openEmbedded({ btf, interpret }: KernelChoice): ObservedKernel {
   const lines: string[] = [];
-  const kernel = createKernel({ trace: (line) => lines.push(line), ...(btf && { btf }) });
+  const kernel = createKernel({ trace: (line) => lines.push(line), interpret, ...(btf && { btf }) });
   return { kernel, trace: () => lines, watch: (object) => watch(kernel, object) };
 }
 

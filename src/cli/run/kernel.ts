@@ -17,12 +17,19 @@ export interface ObservedKernel {
 
 export type KernelName = 'embedded' | 'linux';
 
+/** What the embedded kernel is made of; Linux has its own. */
+export interface KernelChoice {
+  /** The kernel types that an object relocates against. */
+  readonly btf: Uint8Array | undefined;
+  /** Programs are interpreted. */
+  readonly interpret: boolean;
+}
+
 /**
- * @param btf the kernel types that an object relocates against; Linux has its own
  * @throws InputError when the kernel can't be used here, saying why
  */
-export async function openKernel(name: KernelName, btf: Uint8Array | undefined): Promise<ObservedKernel> {
+export async function openKernel(name: KernelName, choice: KernelChoice): Promise<ObservedKernel> {
   return name === 'linux'
     ? (await import('./linux.ts')).openObservedLinux()
-    : (await import('./embedded.ts')).openEmbedded(btf);
+    : (await import('./embedded.ts')).openEmbedded(choice);
 }

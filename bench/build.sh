@@ -1,0 +1,8 @@
+#!/bin/sh
+# Rebuilds the BPF objects of the benchmarks. The native side is compiled when the benchmark runs.
+set -eu
+cd "$(dirname "$0")"
+clang=${CLANG:-clang-19}
+for name in compute tail helper; do
+	"$clang" -target bpf -O2 -g -mcpu=v3 -c "$name.c" -o "$name.o"
+done

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Helpers in a loop: the processor's number, and an array's element. */
+#include "bench.h"
+
+struct {
+	__uint(type, 2);
+	__uint(max_entries, 256);
+	__type(key, u32);
+	__type(value, u64);
+} cells SEC(".maps");
+
+struct {
+	__uint(type, 6);
+	__uint(max_entries, 256);
+	__type(key, u32);
+	__type(value, u64);
+} own_cells SEC(".maps");
+
+#define ROUNDS 256
+
+SEC("xdp") int helpers(struct xdp_md *ctx)
+{
+	u32 sum = 0;
+	SCALAR
+	for (u32 i = 0; i < ROUNDS; i++)
+		sum += bpf_get_smp_processor_id() + i;
+	return sum;
+}
+
+SEC("xdp") int array(struct xdp_md *ctx)
+{
+	SCALAR
+	for (u32 i = 0; i < ROUNDS; i++) {
+		u32 key = (i * 167) & 255;
+		u64 *cell = bpf_map_lookup_elem(&cells, &key);
+		if (cell)
+			(*cell)++;
+	}
+	return 3;
+}
+
+SEC("xdp") int percpu(struct xdp_md *ctx)
+{
+	SCALAR
+	for (u32 i = 0; i < ROUNDS; i++) {
+		u32 key = (i * 167) & 255;
+		u64 *cell = bpf_map_lookup_elem(&own_cells, &key);
+		if (cell)
+			(*cell)++;
+	}
+	return 3;
+}
