@@ -39,6 +39,7 @@ export class HashTable {
   readonly #heads: (Int32Array | undefined)[] = [];
   readonly #next: number[] = [];
   readonly #hash: number[] = [];
+  readonly #inBucket: boolean[] = [];
   /** Addresses of the elements; for preallocated ones they follow from the index. */
   readonly #keyAddr: Addr[] = [];
   readonly #valueAddr: Addr[] = [];
@@ -122,6 +123,7 @@ export class HashTable {
   #append(key: Addr, value: Addr): void {
     this.#next.push(NONE);
     this.#hash.push(0);
+    this.#inBucket.push(false);
     this.#keyAddr.push(key);
     this.#valueAddr.push(value);
   }
@@ -149,7 +151,13 @@ export class HashTable {
     this.#hash[elem] = hash;
     this.#next[elem] = this.first(bucket);
     this.#setFirst(bucket, elem);
+    this.#inBucket[elem] = true;
     this.#count += 1;
+  }
+
+  /** Whether the element is in a bucket. */
+  holds(elem: Elem): boolean {
+    return this.#inBucket[elem] === true;
   }
 
   remove(elem: Elem): void {
@@ -162,6 +170,7 @@ export class HashTable {
       while (this.#next[before] !== elem) before = this.#next[before]!;
       this.#next[before] = next;
     }
+    this.#inBucket[elem] = false;
     this.#count -= 1;
   }
 

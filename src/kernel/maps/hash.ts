@@ -139,6 +139,11 @@ export abstract class HashBase extends BpfMap {
     if (this.fields.length > 0) this.releaseValue(this.table.value(elem));
   }
 
+  /** Drops elements of one bucket, in the order of the bucket. */
+  protected dropAll(elems: readonly number[]): void {
+    for (const elem of elems) this.drop(elem);
+  }
+
   override sysLookupAndDelete(key: Uint8Array, _flags: number): SysValue {
     const elem = this.find(this.keyIn(key));
     if (elem === NONE) return errno('ENOENT');
@@ -176,10 +181,8 @@ export abstract class HashBase extends BpfMap {
       if (elems.length > count - batch.count) {
         return batch.done(batch.count === 0 ? errno('ENOSPC') : 0, u32Bytes(bucket));
       }
-      for (const elem of elems) {
-        batch.push(this.#keyBytes(elem), this.elemValue(elem));
-        if (remove) this.drop(elem);
-      }
+      for (const elem of elems) batch.push(this.#keyBytes(elem), this.elemValue(elem));
+      if (remove) this.dropAll(elems);
       bucket += 1;
     }
   }
