@@ -195,7 +195,7 @@ function slotScalar(rules: EqualityRules, frame: Frame, slot: number): RegState 
 function stackSafe(rules: EqualityRules, old: Frame, cur: Frame, exact: Exactness): boolean {
   for (let slot = 0; slot < old.slots; slot++) {
     const oldBase = slot * SLOT_BYTES;
-    if (exact === 'exact') {
+    if (exact !== 'subset') {
       if (slot >= cur.slots) return false;
       for (let b = 0; b < SLOT_BYTES; b++) {
         if (old.bytes[oldBase + b] !== cur.bytes[oldBase + b]) return false;
