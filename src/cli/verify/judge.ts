@@ -72,14 +72,10 @@ function askLinux(spec: ObjectSpec, name: string, accepted: boolean): LinuxAnswe
     return { release: linux.release, accepted: true, agrees: accepted };
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
-    const message = lastWords(error.detail ?? '') ?? error.message;
-    return {
-      release: linux.release,
-      accepted: false,
-      ...(error.errno !== undefined && { errno: error.errno }),
-      message,
-      agrees: !accepted,
-    };
+    const head = { release: linux.release, ...(error.errno !== undefined && { errno: error.errno }) };
+    const message = lastWords(error.detail ?? '');
+    if (message === undefined) return { ...head, message: error.message };
+    return { ...head, accepted: false, message, agrees: !accepted };
   }
 }
 

@@ -52,7 +52,7 @@ export class JudgingKernel implements Kernel {
   readonly judged: Judged[] = [];
   readonly #inner: EmbeddedKernel = createKernel();
   readonly #btf: Uint8Array | undefined;
-  readonly #kernelBtf: Btf | undefined;
+  #kernelBtf: Btf | undefined;
   readonly #maps = new Map<number, MapFacts>();
   readonly #btfs = new Map<number, Btf>();
   readonly #programs = new Set<number>();
@@ -62,7 +62,6 @@ export class JudgingKernel implements Kernel {
   constructor(manner: Manner, btf: Uint8Array | undefined) {
     this.manner = manner;
     this.#btf = btf;
-    this.#kernelBtf = btf && parseBtf(btf, 'vmlinux');
     const inner = this.#inner.bpf;
     this.bpf = {
       ...inner,
@@ -139,11 +138,20 @@ export class JudgingKernel implements Kernel {
     return fd;
   }
 
+  /** Reading a kernel's types takes longer than judging a program, and most programs don't need them. */
+  get #kernelTypes(): Btf | undefined {
+    this.#kernelBtf ??= this.#btf && parseBtf(this.#btf, 'vmlinux');
+    return this.#kernelBtf;
+  }
+
   #load(attr: ProgLoadAttr): ProgLoadResult {
     const { capabilities, version, logLevel } = this.manner;
+    const types = () => this.#kernelTypes;
     const inspection = inspect(this.#input(attr), {
       map: (fd) => this.#maps.get(fd) ?? (this.#btfs.has(fd) ? 'not-a-map' : 'bad-fd'),
-      kernelBtf: this.#kernelBtf,
+      get kernelBtf() {
+        return types();
+      },
       capabilities,
       kernelVersion: version,
       logLevel,

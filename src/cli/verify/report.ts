@@ -39,10 +39,11 @@ export interface ProgramReport {
 /** Linux's answer to the same program. */
 export interface LinuxAnswer {
   readonly release: string;
-  readonly accepted: boolean;
+  /** Absent when its verifier did not come to judge: `message` says why. */
+  readonly accepted?: boolean;
   readonly errno?: string;
   readonly message?: string;
-  readonly agrees: boolean;
+  readonly agrees?: boolean;
 }
 
 /** Where the work of verification went, most first. */

@@ -26,7 +26,8 @@ export function showProgram(report: ProgramReport, paint: Paint): string {
   if (report.diagnosis) lines.push(...showDiagnosis(report.diagnosis, paint));
   if (report.linux && !report.linux.agrees) {
     const { release, accepted, message, errno } = report.linux;
-    lines.push(`  Linux ${release} ${accepted ? 'accepts it' : `refuses it: ${message} (${errno})`}`);
+    const refusal = accepted === undefined ? 'has no verdict' : 'refuses it';
+    lines.push(`  Linux ${release} ${accepted ? 'accepts it' : `${refusal}: ${message} (${errno})`}`);
   }
   if (report.stats) lines.push(...showStats(report.stats, paint));
   if (report.log) lines.push(report.log.trimEnd());
