@@ -8,11 +8,6 @@ for (const set of Object.values<KfuncSet>(KFUNC_SETS)) {
   for (const [name, flags] of Object.entries(set.kfuncs)) BY_NAME.set(name, { set, flags });
 }
 
-/** Names of all kernel functions that some program may call. */
-export function kfuncNames(): readonly string[] {
-  return [...BY_NAME.keys()];
-}
-
 /** `KF_*` flags; `undefined` when no program may call a function of that name. */
 export function kfuncFlags(name: string): number | undefined {
   return BY_NAME.get(name)?.flags;

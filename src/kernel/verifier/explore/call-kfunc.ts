@@ -22,7 +22,7 @@ type KfuncCall = Insn & { readonly kind: 'call' };
 
 const MAX_ERRNO = 4095;
 
-/** Functions that end with the program's lists and trees, so that they may be called while a lock is held. */
+/** Functions beside those for lists and trees that may be called while a lock is held. */
 const UNDER_LOCK: ReadonlySet<string> = new Set([
   'bpf_iter_num_new',
   'bpf_iter_num_next',
@@ -172,7 +172,7 @@ function setTaskWorkArguments(_ex: Explorer, caller: Frame, callee: Frame): void
   callee.callbackRet = [-0x8000_0000, 0x7fff_ffff];
 }
 
-/** Regions without RCU's, preemption's or interrupts' interference: opened, closed, and what may not be called in them. */
+/** RCU sections and regions without preemption: opened, closed, and what may not be called in them and with interrupts off. */
 function checkRegions(ex: Explorer, kfunc: Kfunc, sleepable: boolean): void {
   const { state } = ex;
   const { name } = kfunc;
