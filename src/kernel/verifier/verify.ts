@@ -101,6 +101,7 @@ function run(program: ProgramInput, environment: VerifyEnvironment, tracing: boo
     ex = new Explorer(made, plan, log, capabilities(environment));
     ex.tracing = tracing;
     refusal = explored(ex) ?? afterwards(made, log);
+    if (refusal === undefined && environment.capabilities.bpf) removeDead(made, ex);
   }
   const result = refusal === undefined ? seal(made, log, ex!) : reject(made, refusal, log, ex);
   return { result, made, ex, refusal };
@@ -126,6 +127,13 @@ function explored(ex: Explorer): Verdict {
   } catch (error) {
     if (error instanceof Refused) return error.refusal;
     throw error;
+  }
+}
+
+/** Subprograms of which nothing is reached. */
+function removeDead({ subprograms }: Draft, ex: Explorer): void {
+  for (const sub of subprograms) {
+    sub.removed = !ex.aux.slice(sub.start, sub.end).some(({ seen }) => seen);
   }
 }
 

@@ -23,6 +23,8 @@ export interface DraftSubprogram {
   /** A function runs it: before that returns, or (asynchronously) later and on its own. */
   isCallback?: boolean;
   isAsyncCallback?: boolean;
+  /** No path enters it: Linux leaves it out of what it loads. */
+  removed?: boolean;
   /** It, or something that it calls, may move packet data or sleep. */
   changesPacket?: boolean;
   mightSleep?: boolean;
