@@ -1,5 +1,6 @@
 /** What every map type promises, on every kernel. A case that Linux answers otherwise is a wrong case. */
 import { afterAll, describe, expect, it } from 'vitest';
+import { BtfBuilder } from '../../src/btf/index.ts';
 import {
   MAP_CREATE_FLAGS as C,
   type Kernel,
@@ -7,6 +8,15 @@ import {
   MAP_UPDATE_FLAGS as U,
 } from '../../src/sys/index.ts';
 import { arrayCases, hashCases, lpmCases, objectCases, queueCases, valueCases } from './cases.ts';
+import {
+  attachedCases,
+  filterCases,
+  keylessCases,
+  ownedCases,
+  redirectCases,
+  socketCases,
+  traceCases,
+} from './cases-by-owner.ts';
 import { outcome, SUBJECTS, u32, withMap } from './kernels.ts';
 import { CREATION, SHAPES, type Shape } from './shapes.ts';
 import { TestMap } from './test-map.ts';
@@ -42,7 +52,7 @@ for (const subject of SUBJECTS) {
           for (const [name, bit] of Object.entries(C)) {
             if (name === 'BPF_F_TOKEN_FD') continue;
             const attr = { ...shape.attr, map_flags: (shape.attr.map_flags ?? 0) | bit };
-            answers[name] = outcome(() => withMap(kernel, withInner(kernel, attr), () => undefined));
+            answers[name] = outcome(() => withMap(kernel, complete(kernel, attr, shape), () => undefined));
           }
           expect(answers).toEqual(expectedFlags(shape));
         });
@@ -52,7 +62,7 @@ for (const subject of SUBJECTS) {
     for (const shape of SHAPES) {
       describe(shape.attr.map_type, () => {
         const open = <T>(use: (map: TestMap) => T, over: Partial<MapCreateAttr> = {}): T => {
-          const attr = withInner(kernel, { ...shape.attr, ...over });
+          const attr = complete(kernel, { ...shape.attr, ...over }, shape);
           return withMap(kernel, attr, (fd) => use(new TestMap(kernel, fd, shape)));
         };
 
@@ -60,7 +70,15 @@ for (const subject of SUBJECTS) {
           open((map) => {
             const info = kernel.bpf.obj_get_info_by_fd({ bpf_fd: map.fd });
             const { map_type: type, key_size, value_size, max_entries, map_flags = 0 } = shape.attr;
-            expect(info).toMatchObject({ kind: 'map', type, key_size, value_size, max_entries, map_flags });
+            const flags = map_flags | (shape.addedFlags ?? 0);
+            expect(info).toMatchObject({
+              kind: 'map',
+              type,
+              key_size,
+              value_size,
+              max_entries,
+              map_flags: flags,
+            });
           });
         });
 
@@ -86,6 +104,39 @@ for (const subject of SUBJECTS) {
         if (shape.family === 'objects') objectCases(kernel, shape, test, open);
         if (shape.family === 'lpm') lpmCases(kernel, test, open);
         if (shape.family === 'queue') queueCases(kernel, shape, test, open);
+        if (shape.family === 'traces') traceCases(kernel, test, open);
+        if (shape.family === 'redirect') redirectCases(kernel, shape, test, open);
+        if (shape.family === 'sockets') socketCases(kernel, shape, test, open);
+        if (shape.family === 'attached') attachedCases(test, open);
+        if (shape.family === 'owned') ownedCases(kernel, shape, test, open);
+        if (shape.family === 'filter') filterCases(kernel, test, open);
+        if (shape.family === 'ringbuf' || shape.family === 'pages') keylessCases(kernel, shape, test, open);
+
+        test('can or can not be an inner map', () => {
+          open((map) => {
+            const outer = { map_type: 'array_of_maps', key_size: 4, value_size: 4, max_entries: 1 } as const;
+            const answer = outcome(() =>
+              withMap(kernel, { ...outer, inner_map_fd: map.fd }, () => undefined),
+            );
+            expect(answer).toBe(INNER[shape.attr.map_type] ?? 'ok');
+          });
+        });
+
+        test('batches, or does not', () => {
+          open((map) => {
+            const keys = new Uint8Array(shape.attr.key_size);
+            const values = map.value(0);
+            const { bpf } = kernel;
+            const batch = { map_fd: map.fd, count: 0 };
+            const answers = [
+              () => bpf.map_lookup_batch(batch),
+              () => bpf.map_lookup_and_delete_batch(batch),
+              () => bpf.map_update_batch({ ...batch, keys, values }),
+              () => bpf.map_delete_batch({ ...batch, keys }),
+            ].map(outcome);
+            expect(answers.join(' ')).toBe(BATCHES[shape.attr.map_type] ?? NO_BATCHES);
+          });
+        });
 
         test('a frozen map refuses writes, and to be frozen again', () => {
           open((map) => {
@@ -125,6 +176,47 @@ for (const subject of SUBJECTS) {
     });
   });
 }
+
+const INNER: Readonly<Record<string, string>> = {
+  prog_array: 'ENOTSUPP',
+  cgroup_storage: 'ENOTSUPP',
+  percpu_cgroup_storage: 'ENOTSUPP',
+  array_of_maps: 'EINVAL',
+  hash_of_maps: 'EINVAL',
+};
+
+/** Lookup, lookup and delete, update, delete. */
+const NO_BATCHES = 'ENOTSUPP ENOTSUPP ENOTSUPP ENOTSUPP';
+const ALL_BATCHES = 'ok ok ok ok';
+const BATCHES: Readonly<Record<string, string>> = {
+  hash: ALL_BATCHES,
+  percpu_hash: ALL_BATCHES,
+  lru_hash: ALL_BATCHES,
+  lru_percpu_hash: ALL_BATCHES,
+  hash_of_maps: ALL_BATCHES,
+  array: 'ok ENOTSUPP ok ENOTSUPP',
+  percpu_array: 'ok ENOTSUPP ok ENOTSUPP',
+  array_of_maps: 'ok ENOTSUPP ok ENOTSUPP',
+  lpm_trie: 'ok ENOTSUPP ok ok',
+};
+
+/** Gives a map what its type needs: an inner map, types. The descriptors are closed with the process. */
+function complete(kernel: Kernel, attr: MapCreateAttr, shape: Shape): MapCreateAttr {
+  if (!shape.typed) return withInner(kernel, attr);
+  let fd = typeFds.get(kernel);
+  if (fd === undefined) {
+    fd = kernel.bpf.btf_load({ btf: INT });
+    typeFds.set(kernel, fd);
+  }
+  return { ...attr, btf_fd: fd, btf_key_type_id: 1, btf_value_type_id: 1 };
+}
+
+const typeFds = new WeakMap<Kernel, ReturnType<Kernel['bpf']['btf_load']>>();
+const INT = (() => {
+  const builder = new BtfBuilder();
+  builder.add({ kind: 'int', name: 'int', size: 4, encoding: 1, bitOffset: 0, bits: 32 });
+  return builder.encode();
+})();
 
 /** Gives a map of maps its inner map; the descriptor is closed with the process. */
 const inners = new WeakMap<Kernel, ReturnType<Kernel['bpf']['map_create']>>();

@@ -23,7 +23,11 @@ export class TestMap {
 
   value(value: number): Uint8Array {
     const { attr, percpu } = this.#shape;
-    if (!percpu) return u32(value).subarray(0, attr.value_size);
+    if (!percpu) {
+      const bytes = new Uint8Array(attr.value_size);
+      bytes.set(u32(value).subarray(0, attr.value_size));
+      return bytes;
+    }
     const slot = Math.ceil(attr.value_size / 8) * 8;
     const bytes = new Uint8Array(slot * this.#kernel.possibleCpus);
     for (let cpu = 0; cpu < this.#kernel.possibleCpus; cpu++) bytes.set(u32(value + cpu), cpu * slot);
