@@ -166,7 +166,7 @@ export function checkStruct(ex: Explorer, kfunc: Kfunc, i: number, reg: RegState
   const has = regBtf.nameOf(regId);
   const wants = btf.nameOf(wanted);
   const strict = ((flags & KF_RELEASE) !== 0 && reg.refObjId !== 0) || isNoCastAlias(has, wants);
-  if (structIdsMatch(regBtf, regId, reg.off, btf, wanted, strict) || isProjection(wants, has)) return;
+  if (structIdsMatch(regBtf, regId, reg.off, btf, wanted, strict, ex.log) || isProjection(wants, has)) return;
   const problem =
     `kernel function ${name} args#${i} expected pointer to ${kindName(btf.type(wanted))} ${wants} ` +
     `but R${i + 1} has a pointer to ${kindName(regBtf.type(regId))} ${has}`;

@@ -176,7 +176,7 @@ function checkKernelPointer(
   const id = wanted ?? (name === undefined ? undefined : kernelBtf?.find(name, 'struct'));
   if (kernelBtf === undefined || id === undefined || reg.btf === null) return;
   const strict = arg.release === true && meta.helper !== 'sk_release';
-  if (structIdsMatch(reg.btf, reg.btfId, reg.off, kernelBtf, id, strict)) return;
+  if (structIdsMatch(reg.btf, reg.btfId, reg.off, kernelBtf, id, strict, ex.log)) return;
   ex.refuse(
     'bad-argument-type',
     `R${regno} is of type ${reg.btf.nameOf(reg.btfId)} but ${kernelBtf.nameOf(id)} is expected`,

@@ -133,7 +133,7 @@ export function checkKptrMatch(
       found = nameOf(reg.btf, reg.btfId);
       checkFixedOffset(ex, reg, regno);
       const { btf, btfId } = target;
-      if (structIdsMatch(reg.btf, reg.btfId, reg.off, btf, btfId, !unreferenced)) return;
+      if (structIdsMatch(reg.btf, reg.btfId, reg.off, btf, btfId, !unreferenced, ex.log)) return;
     }
   }
   const wanted = nameOf(target.btf, target.btfId);

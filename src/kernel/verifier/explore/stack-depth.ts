@@ -135,7 +135,7 @@ class Chains {
         });
       }
     }
-    const next = callee.linkage === 'global' ? 0 : frame + 1;
+    const next = frame + 1;
     if (next >= LIMITS.MAX_CALL_FRAMES) {
       return refuse('call-depth', site.idx, `the call stack of ${next} frames is too deep !`, {
         reason: `functions may call each other ${LIMITS.MAX_CALL_FRAMES} deep`,
