@@ -108,6 +108,8 @@ export interface Prototype {
   readonly retBtf?: string;
   /** What is known of an integer result: a size up to the size argument or a negative errno; the number of a CPU. */
   readonly retRange?: 'size_or_errno' | 'cpu';
+  /** Registers behind the named arguments are read as they are, unverified. */
+  readonly variadic?: true;
   readonly gplOnly?: true;
   /** Packet pointers may be passed as memory. */
   readonly packetAccess?: true;

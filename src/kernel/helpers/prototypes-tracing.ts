@@ -87,7 +87,7 @@ export const TRACING_PROTOTYPES = {
   loop: { args: [ANY, FUNC, STACK_OR_NULL, ANY], ret: 'integer' },
   per_cpu_ptr: { args: [PERCPU, ANY], ret: 'mem_or_btf_id_or_null' },
   this_cpu_ptr: { args: [PERCPU], ret: 'mem_or_btf_id' },
-  trace_printk: { args: [READ_MEM, SIZE], ret: 'integer', gplOnly: true },
+  trace_printk: { args: [READ_MEM, SIZE], variadic: true, ret: 'integer', gplOnly: true },
   trace_vprintk: { args: [READ_MEM, SIZE, READ_MEM_OR_NULL, SIZE_OR_ZERO], ret: 'integer', gplOnly: true },
   snprintf: {
     args: [WRITE_MEM_OR_NULL, SIZE_OR_ZERO, CONST_STR, READ_MEM_OR_NULL, SIZE_OR_ZERO],

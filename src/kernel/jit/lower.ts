@@ -135,7 +135,8 @@ const MAP_CALLS: Partial<Readonly<Record<Helper, (map: BpfMap, run: JitRun) => C
 
 /** Calls that need nothing but the run. */
 const RUN_CALLS: Partial<Readonly<Record<Helper, (run: JitRun) => Call>>> = {
-  get_prandom_u32: ({ machine }) => ({ args: [], result: 'address', call: () => machine.random() }),
+  // As a signed number, which the engine need not box.
+  get_prandom_u32: ({ machine }) => ({ args: [], result: 'address', call: () => machine.random() | 0 }),
 };
 
 const addr = (value: number) => (value >>> 0) as Parameters<BpfMap['lookup']>[0];
@@ -161,6 +162,8 @@ function generic({ run, type }: LoweringHost, name: Helper & keyof typeof IMPLEM
   const args = facts.args.map(
     ({ kind }, i): Argument => ({ reg: (i + 1) as Reg, as: NARROW.has(kind) ? 'i32' : 'i64' }),
   );
+  for (let reg = args.length + 1; facts.variadic && reg <= 5; reg++)
+    args.push({ reg: reg as Reg, as: 'i64' });
   const callsBack = facts.args.some(({ kind }) => kind === 'func');
   const wide = args.map(({ as }) => as === 'i64');
   const value = (given: readonly (number | bigint)[], i: number): bigint => {
