@@ -50,7 +50,8 @@ for (const file of files) {
     if (target.startsWith('.')) {
       const to = room(normalize(join(dirname(file), target)));
       arrows++;
-      if (to !== from && !allowed.includes(to)) faults.push(`${file}: ${from} may not import ${to} (${target})`);
+      if (to !== from && !allowed.includes(to))
+        faults.push(`${file}: ${from} may not import ${to} (${target})`);
     } else if (target.startsWith('node:') && BROWSER.includes(from)) {
       faults.push(`${file}: ${from} runs in a browser and may not import ${target}`);
     }

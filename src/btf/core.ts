@@ -120,7 +120,7 @@ export class CoreRelocator {
     }
     const name = this.local.nameOf(relo.type);
     if (relo.type === 0 || name === '') return fail('a type without a name can not be looked for');
-    const original = valueOf(relo, spec);
+    const original = sideValue(relo, spec);
     if (original.kind === 'error') return fail(original.problem);
     if (original.kind === 'missing') throw new Bug(`CO-RE: no local value for ${local}`);
 
@@ -130,7 +130,7 @@ export class CoreRelocator {
     for (const candidate of candidates) {
       const found = matchSpec(spec, candidate.btf, candidate.id);
       if (!found) continue;
-      const value = valueOf(relo, found);
+      const value = sideValue(relo, found);
       if (value.kind === 'error') return fail(value.problem);
       matched.push(candidate);
       if (!chosen) {
@@ -153,7 +153,7 @@ export class CoreRelocator {
     // Once a record has told the candidates apart, later records of the same type are held to those that matched.
     if (matched.length > 0) this.#candidates.set(relo.type, matched);
 
-    const value = chosen?.value ?? valueOf(relo, undefined);
+    const value = chosen?.value ?? sideValue(relo, undefined);
     if (value.kind === 'error') return fail(value.problem);
     return {
       ok: true,
@@ -215,7 +215,7 @@ function valueText(value: Value): string {
 }
 
 /** The value of a relocation on the side that `spec` is of; without one, the value where nothing matched. */
-function valueOf(relo: CoreRelo, spec: CoreSpec | undefined): Value {
+function sideValue(relo: CoreRelo, spec: CoreSpec | undefined): Value {
   switch (CORE_RELO_SUBJECT[relo.kind]) {
     case 'type':
       return typeValue(relo, spec);

@@ -351,7 +351,7 @@ function encodeArray(
     return;
   }
   if (!Array.isArray(value) && !(value instanceof Uint8Array))
-    return failValue(target, id, value, 'is not an array');
+    failValue(target, id, value, 'is not an array');
   if (value.length > type.length) {
     failValue(target, id, value, `has ${value.length} elements; the array has ${type.length}`);
   }

@@ -78,7 +78,10 @@ export function accessBtfObject(
   }
   const allocated = (reg.type & MEM_ALLOC) !== 0;
   const writes = access === 'write';
-  if (writes && !allocated) return checkObjectWrite(ex, reg.btf!, name, off, size);
+  if (writes && !allocated) {
+    checkObjectWrite(ex, reg.btf!, name, off, size);
+    return;
+  }
   const from: Source = { btf: reg.btf!, btfId: reg.btfId, name, allocated };
   structAccess(ex, reg, from, off, size, writes ? -1 : valueRegno);
 }
@@ -178,19 +181,24 @@ function structAccess(
   const found = walkStruct(btf, btfId, off, size, !allocated);
   switch (found.kind) {
     case 'refused':
-      return ex.refuse('memory-bounds', found.problem, {
+      ex.refuse('memory-bounds', found.problem, {
         reason: `what is accessed is no member of struct ${name} as a whole`,
         errno: found.errno,
       });
+      break;
     case 'scalar':
-      return loadUnknown(ex, valueRegno, size, false);
+      loadUnknown(ex, valueRegno, size, false);
+      return;
     case 'memory': {
       if (valueRegno < 0) return;
       ex.state.frame().regs[valueRegno] = pointerReg(PTR_TO_MEM | MEM_RDONLY | PTR_UNTRUSTED);
       return;
     }
     case 'object': {
-      if (allocated) return loadUnknown(ex, valueRegno, size, false);
+      if (allocated) {
+        loadUnknown(ex, valueRegno, size, false);
+        return;
+      }
       if (valueRegno < 0) return;
       const flags = base === undefined ? found.flags : loadedFlags(ex, base, name, found.field, found.flags);
       const reg = pointerReg(PTR_TO_BTF_ID | flags);
