@@ -222,12 +222,12 @@ export class Log {
   private stackText(frame: Frame, all: boolean): string {
     let text = '';
     for (let slot = 0; slot < frame.slots; slot++) {
+      const mask = slot < 32 ? this.touchedSlotsLow : this.touchedSlotsHigh;
+      if (!all && (mask & (1 << (slot & 31))) === 0) continue;
       const base = slot * SLOT_BYTES;
       let types = '';
       for (let b = 0; b < SLOT_BYTES; b++) types += BYTE_CHARS[frame.bytes[base + b]!];
       if (types === '????????') continue;
-      const mask = slot < 32 ? this.touchedSlotsLow : this.touchedSlotsHigh;
-      if (!all && (mask & (1 << (slot & 31))) === 0) continue;
       const place = ` fp${-(slot + 1) * SLOT_BYTES}=`;
       const reg = frame.spilled[slot]!;
       switch (frame.bytes[base + SLOT_BYTES - 1]) {
