@@ -13,7 +13,7 @@
  * ```
  *
  * `.map NAME TYPE KEY VALUE ENTRIES FLAGS…` makes a map, which `map[NAME]` and `map[NAME][0]+OFF` refer to;
- * `.attach`, `.license`, `.flags` and `.caps` (`all`, `bpf`, `none`) are what the program is loaded with; `.target KIND
+ * `.func NAME SLOT static|global PARAM…` describes the function that begins at a slot by BTF; `.attach`, `.license`, `.flags` and `.caps` (`all`, `bpf`, `none`) are what the program is loaded with; `.target KIND
  * NAME` is the type of the kernel that it attaches to. `call NAME` calls a helper, or a function of the kernel by its
  * BTF. The verdict is `--- accept` or `--- reject: a part of the last line of the log`, and ends the case.
  */
@@ -30,6 +30,7 @@ import {
   PROG_LOAD_FLAGS,
   type ProgType,
 } from '../../src/sys/index.ts';
+import { type CaseFunc, parseFunc } from './case-btf.ts';
 
 export interface CaseMap {
   readonly name: string;
@@ -54,6 +55,7 @@ export interface VerifierCase {
   readonly flags: number;
   readonly caps: 'all' | 'bpf' | 'none';
   readonly maps: readonly CaseMap[];
+  readonly funcs: readonly CaseFunc[];
   readonly asm: string;
   /** Part of the message of a refusal; `undefined` for a program that is accepted. */
   readonly reject: string | undefined;
@@ -90,6 +92,7 @@ export function parseCases(text: string, file: string): VerifierCase[] {
 function parseCase(lines: readonly string[], file: string, end: number): VerifierCase {
   const where = `${file}:${end}`;
   const maps: CaseMap[] = [];
+  const funcs: CaseFunc[] = [];
   const asm: string[] = [];
   const log: string[] = [];
   const options = new Map<string, string>();
@@ -99,6 +102,7 @@ function parseCase(lines: readonly string[], file: string, end: number): Verifie
     const rest = line.slice(line.indexOf(' ') + 1);
     if (line.startsWith('#')) name ||= line.slice(1).trim();
     else if (line.startsWith('.map ')) maps.push(parseMap(rest, where));
+    else if (line.startsWith('.func ')) funcs.push(parseFunc(rest, where));
     else if (line.startsWith('.')) options.set(line.split(' ')[0]!, rest);
     else if (line === '--- accept') verdict = { reject: undefined };
     else if (line.startsWith('--- reject:')) verdict = { reject: line.slice(11).trim() };
@@ -120,6 +124,7 @@ function parseCase(lines: readonly string[], file: string, end: number): Verifie
     flags: bits(flags, PROG_LOAD_FLAGS, where),
     caps: (options.get('.caps') ?? 'all') as VerifierCase['caps'],
     maps,
+    funcs,
     asm: text,
     reject: verdict.reject,
     log,

@@ -9,6 +9,7 @@ import {
   verify,
 } from '../../src/kernel/verifier/index.ts';
 import type { Fd, Kernel } from '../../src/sys/index.ts';
+import { caseBtf } from './case-btf.ts';
 import { assembleCase, type CaseMap, targetOf, type VerifierCase } from './case-file.ts';
 
 export interface Outcome {
@@ -25,6 +26,7 @@ export function runEmbedded(one: VerifierCase, logLevel: number, kernelBtf?: Btf
   for (const [i, map] of one.maps.entries()) facts.set(FIRST_FD + i, mapFacts(map, i));
   const insns = assembleCase(one, (map) => FIRST_FD + one.maps.indexOf(map), kernelBtf);
   const target = targetOf(one, kernelBtf);
+  const described = caseBtf(one.funcs);
   const result = verify(
     {
       name: '',
@@ -34,6 +36,7 @@ export function runEmbedded(one: VerifierCase, logLevel: number, kernelBtf?: Btf
       flags: one.flags,
       ...(one.attach !== undefined && { expectedAttachType: one.attach }),
       ...(target !== undefined && { attachTarget: { btfId: target } }),
+      ...(described && { btf: described.btf, funcInfo: { bytes: described.funcInfo, recSize: 8 } }),
     },
     {
       map: (fd) => facts.get(fd) ?? 'bad-fd',
@@ -63,7 +66,10 @@ export function runLinux(kernel: Kernel, one: VerifierCase, logLevel: number, ke
   const { bpf } = kernel;
   const target = targetOf(one, kernelBtf);
   const fds = new Map<CaseMap, Fd>();
+  const described = caseBtf(one.funcs);
+  let btfFd: Fd | undefined;
   try {
+    if (described) btfFd = bpf.btf_load({ btf: described.bytes });
     for (const map of one.maps) {
       const fd = bpf.map_create({
         map_type: map.type,
@@ -83,6 +89,12 @@ export function runLinux(kernel: Kernel, one: VerifierCase, logLevel: number, ke
       prog_flags: one.flags,
       ...(one.attach !== undefined && { expected_attach_type: one.attach }),
       ...(target !== undefined && { attach_btf_id: target }),
+      ...(described &&
+        btfFd !== undefined && {
+          prog_btf_fd: btfFd,
+          func_info: described.funcInfo,
+          func_info_rec_size: 8,
+        }),
     });
     kernel.closeFd(fd);
     return { accepted: true, errno: '', log };
@@ -91,6 +103,7 @@ export function runLinux(kernel: Kernel, one: VerifierCase, logLevel: number, ke
     return { accepted: false, errno: error.errno ?? '', log: error.detail ?? error.message };
   } finally {
     for (const fd of fds.values()) kernel.closeFd(fd);
+    if (btfFd !== undefined) kernel.closeFd(btfFd);
   }
 }
 
