@@ -32,6 +32,7 @@ struct xdp_md {
 
 static void *(*bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
 static u32 (*bpf_get_smp_processor_id)(void) = (void *)8;
+static u32 (*bpf_get_prandom_u32)(void) = (void *)7;
 static long (*bpf_tail_call)(void *ctx, void *map, u32 index) = (void *)12;
 
 #define WORK(name, bytes)                                                                      \

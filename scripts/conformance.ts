@@ -1,12 +1,12 @@
 /**
  * Runs the instruction cases of bpf_conformance, read from a folder that is not part of this project.
  *
- *     npx tsx scripts/conformance.ts [FOLDER] [--include REGEX] [--plugin COMMAND] [--linux]
+ *     npx tsx scripts/conformance.ts [FOLDER] [--include REGEX] [--plugin COMMAND] [--jit] [--linux]
  *
  * FOLDER defaults to `../shared/corpora/bpf_conformance`; where it is absent, the suite is reported as skipped. Cases run
- * on the embedded kernel's interpreter, or with `--plugin` by a program that speaks that project's protocol. `--linux` also
- * runs them on the machine's own kernel, as XDP programs behind a prologue that puts the packet into r1 and r2; Linux
- * shows only the low 32 bits of r0. Prints `figure conformance_passed`; exit code 1 when a case fails or none ran.
+ * on the embedded kernel's interpreter, with `--jit` compiled, or with `--plugin` by a program that speaks that project's
+ * protocol. `--linux` also runs them on the machine's own kernel, as XDP programs behind a prologue that puts the packet
+ * into r1 and r2; Linux shows only the low 32 bits of r0. Prints `figure conformance_passed`; exit code 1 when a case fails or none ran.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -14,6 +14,7 @@ import { parseArgs } from 'node:util';
 import { InputError } from '../src/base/error.ts';
 import { assembleLlvm } from '../src/isa/index.ts';
 import { runRaw } from '../src/kernel/interpreter/index.ts';
+import { runCompiledRaw } from '../src/kernel/jit/index.ts';
 import { linuxStatus, openLinux } from '../src/linux/index.ts';
 import type { Kernel } from '../src/sys/index.ts';
 import { type ConformanceCase, readCases } from './conformance-cases.ts';
@@ -27,6 +28,11 @@ type Outcome = { readonly r0: bigint } | { readonly error: string };
 
 function onInterpreter({ insns, memory }: ConformanceCase): Outcome {
   const result = runRaw(insns, memory);
+  return result.fault ? { error: result.fault.problem } : { r0: result.r0 };
+}
+
+function compiled({ insns, memory }: ConformanceCase): Outcome {
+  const result = runCompiledRaw(insns, memory);
   return result.fault ? { error: result.fault.problem } : { r0: result.r0 };
 }
 
@@ -116,6 +122,7 @@ const { values, positionals } = parseArgs({
   options: {
     include: { type: 'string' },
     plugin: { type: 'string' },
+    jit: { type: 'boolean', default: false },
     linux: { type: 'boolean', default: false },
   },
 });
@@ -129,7 +136,9 @@ if (!existsSync(folder)) {
   const { plugin } = values;
   const passed =
     plugin === undefined
-      ? runAll('interpreter', cases, 64, onInterpreter)
+      ? values.jit
+        ? runAll('compiled', cases, 64, compiled)
+        : runAll('interpreter', cases, 64, onInterpreter)
       : runAll(plugin, cases, 64, (one) => byPlugin(plugin, one));
   console.log(`figure conformance_passed ${passed}`);
   if (passed !== cases.length || cases.length === 0) process.exitCode = 1;

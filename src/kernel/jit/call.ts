@@ -45,7 +45,10 @@ function writeLocalCall(f: FunctionWriter, slot: number, start: number) {
   const callee = f.scope.func(start);
   if (!callee) return f.abort(slot);
   calleeFrame(f);
-  for (let reg = 1; reg <= callee.params; reg++) f.get(reg as Reg);
+  for (let reg = 1; reg <= callee.params; reg++) {
+    if (callee.narrow) f.getLow(reg as Reg);
+    else f.get(reg as Reg);
+  }
   f.call(callee.index);
   f.set(0);
 }
@@ -210,7 +213,7 @@ function writeRound(f: FunctionWriter, slot: number, round: number) {
   calleeFrame(f);
   const known = callbackSlot(f, slot);
   const callee = known === undefined ? undefined : f.scope.func(known);
-  if (callee) {
+  if (callee && !callee.narrow) {
     const args = [() => f.localGet(round), () => f.get(3)];
     for (let i = 0; i < callee.params; i++) (args[i] ?? (() => f.i64(0)))();
     f.call(callee.index);

@@ -2,8 +2,10 @@
 import type { HostCall } from './unit.ts';
 
 export interface ModuleScope {
-  /** Index of the function that begins at a slot. */
-  readonly func: (slot: number) => { readonly index: number; readonly params: number } | undefined;
+  /** The function that begins at a slot: its index, how many of r1 on it takes, and whether as 32 bits. */
+  readonly func: (
+    slot: number,
+  ) => { readonly index: number; readonly params: number; readonly narrow: boolean } | undefined;
   /** Index of an imported function. */
   readonly host: (call: HostCall) => number;
   /** Global with the address of the processor's area. */

@@ -33,6 +33,8 @@ interface Func {
   readonly graph: Graph;
   /** Registers r1 to this one are parameters. */
   readonly params: number;
+  /** They come as 32 bits: the entry's. */
+  readonly narrow: boolean;
   readonly index: number;
 }
 
@@ -166,11 +168,17 @@ class Translator {
       const params = mask === 0 ? 0 : 31 - Math.clz32(mask);
       const regs = Array.from({ length: params }, (): ValueType => 'i64');
       const index = this.#module.declare({ params: ['i32', ...regs], results: ['i64'] });
-      this.#funcs.set(start, { start, graph, params, index });
+      this.#funcs.set(start, { start, graph, params, narrow: false, index });
     }
     const raw = unit.entry === 'memory';
     const index = this.#module.declare(raw ? RAW_ENTRY : ENTRY);
-    this.#funcs.set(entry, { start: entry, graph: graphs.get(entry)!, params: raw ? 2 : 1, index });
+    this.#funcs.set(entry, {
+      start: entry,
+      graph: graphs.get(entry)!,
+      params: raw ? 2 : 1,
+      narrow: true,
+      index,
+    });
   }
 
   #callReads(slot: number, { target }: Extract<Insn, { kind: 'call' }>): number {
@@ -198,10 +206,9 @@ class Translator {
     }
   }
 
-  #write({ start, graph, params, index }: Func, scope: ModuleScope): void {
+  #write({ graph, params, narrow, index }: Func, scope: ModuleScope): void {
     const regs = Array.from({ length: params }, (_, i) => (i + 1) as Reg);
-    const isEntry = start === this.#unit.functions[0]!.start;
-    this.#module.define(index, new FunctionWriter(this.#unit, scope, graph, regs, isEntry).write());
+    this.#module.define(index, new FunctionWriter(this.#unit, scope, graph, regs, narrow).write());
   }
 
   /** Functions whose address is taken take all five arguments, whatever they use of them. */
