@@ -14,6 +14,8 @@ export interface ModuleScope {
   readonly fuel: number | undefined;
   /** Type of the functions that tail calls go to. */
   readonly entryType: number;
+  /** The module makes tail calls. */
+  readonly tailCalls: boolean;
   /** Type of callbacks. */
   readonly callbackType: number;
 }

@@ -84,6 +84,9 @@ class Translator {
       fuel,
       entryType: module.type(ENTRY),
       callbackType: module.type(CALLBACK),
+      tailCalls: [...this.#lowered.values()].some(
+        ({ kind }) => kind === 'tail_call' || kind === 'tail_call_any',
+      ),
     };
     for (const func of this.#funcs.values()) this.#write(func, scope);
     const callbacks = this.#exportCallbacks();
@@ -283,15 +286,17 @@ function get(body: ByteWriter, local: number): void {
   body.u32(local);
 }
 
-/** Begins a run: no tail call is made yet. Leaves the frame pointer. */
-function enter(body: ByteWriter, { area }: ModuleScope): void {
-  body.u8(OP.global_get);
-  body.u32(area);
-  body.u8(OP.i32_const);
-  body.s32(0);
-  body.u8(OP.i32_store);
-  body.u8(2);
-  body.u32(AREA.tailCalls);
+/** Begins a run: no tail call is made yet, where one can be. Leaves the frame pointer. */
+function enter(body: ByteWriter, { area, tailCalls }: ModuleScope): void {
+  if (tailCalls) {
+    body.u8(OP.global_get);
+    body.u32(area);
+    body.u8(OP.i32_const);
+    body.s32(0);
+    body.u8(OP.i32_store);
+    body.u8(2);
+    body.u32(AREA.tailCalls);
+  }
   body.u8(OP.global_get);
   body.u32(area);
   body.u8(OP.i32_const);

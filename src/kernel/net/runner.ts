@@ -33,7 +33,7 @@ interface Engine {
 }
 
 /** Runs without a look at what waits for the end of the grace period. */
-const RUNS_AT_ONCE = 256;
+const RUNS_AT_ONCE = 1024;
 
 export class PacketRunner {
   readonly kernel: RunKernel;
