@@ -100,7 +100,9 @@ export function accessContext(
     return;
   }
   const place = facts.context.access(access, off, size, attach, caps);
-  if (place === undefined) refuseAccess(ex, facts, type, off, size, access);
+  // A pointer can't be extended from its sign.
+  const extended = signed && place !== undefined && isField(place) && place.value !== 'scalar';
+  if (place === undefined || extended) refuseAccess(ex, facts, type, off, size, access);
   if (access === 'write' || valueRegno < 0) return;
   if (!isField(place) || place.value === 'scalar') {
     loadUnknown(ex, valueRegno, size, signed);
