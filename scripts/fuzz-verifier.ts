@@ -1,0 +1,182 @@
+/**
+ * Holds skep's verifier against Linux's on programs that a typed generator makes up.
+ *
+ *     npm run fuzz:verifier [-- N] [--seed S] [--mutate] [--run SHARE] [--show N]
+ *
+ * Each program has a seed of its own (S, S + 1, …), which is printed with every disagreement, beside the smallest program
+ * that still disagrees. `softer` is accepted by skep and refused by Linux, `harder` the other way. A share of the accepted
+ * programs that can't see addresses runs in both kernels, on a random packet: results and maps are compared. With
+ * `--mutate` the programs' bytes are changed at random. A program that has no answer in 10 s, or needs more than 1 GiB, is a
+ * failure, and so is an exception.
+ */
+import { fork } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { linuxStatus } from '../src/linux/index.ts';
+import type { Finding, FuzzOrder, FuzzReport } from './fuzz-verifier-worker.ts';
+
+const LIMIT_MS = 10_000;
+const HEAP_MB = 1024;
+/** Making a disagreement small judges many programs: only single ones are limited, by a longer wait. */
+const SMALL_MS = 60_000;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    seed: { type: 'string', default: '1' },
+    mutate: { type: 'boolean', default: false },
+    run: { type: 'string', default: '0.2' },
+    show: { type: 'string', default: '20' },
+  },
+});
+
+interface Tally {
+  done: number;
+  accepted: number;
+  ran: number;
+  readonly findings: Finding[];
+}
+
+/** Runs from a seed on. @returns the seed that the process did not survive, or `undefined` */
+function once(order: FuzzOrder, tally: Tally, show: (finding: Finding) => void): Promise<number | undefined> {
+  const child = fork(join(import.meta.dirname, 'fuzz-verifier-worker.ts'), {
+    execArgv: [...process.execArgv, `--max-old-space-size=${HEAP_MB}`],
+    stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
+  });
+  return new Promise((resolve, reject) => {
+    let at = -1;
+    let since = performance.now();
+    let stderr = '';
+    let ended = false;
+    let hung = false;
+    const timer = setInterval(() => {
+      const now = seedAt(order.progressFile);
+      if (now !== at) {
+        at = now;
+        since = performance.now();
+      } else if (performance.now() - since > (order.known.length > 0 ? SMALL_MS : LIMIT_MS + SMALL_MS)) {
+        hung = true;
+        child.kill('SIGKILL');
+      }
+    }, 1000);
+    child.stderr!.on('data', (data: Buffer) => {
+      stderr = (stderr + data.toString()).slice(-4000);
+    });
+    child.on('message', (report: FuzzReport) => {
+      if (report.kind === 'counts') {
+        tally.done += report.done;
+        tally.accepted += report.accepted;
+        tally.ran += report.ran;
+      } else if (report.kind === 'finding') {
+        tally.findings.push(report.finding);
+        show(report.finding);
+      } else {
+        ended = true;
+        child.kill();
+      }
+    });
+    child.on('exit', () => {
+      clearInterval(timer);
+      if (ended) return resolve(undefined);
+      const seed = seedAt(order.progressFile);
+      if (seed < order.first) return reject(new Error(`the worker did not start: ${stderr}`));
+      const cause = hung ? `no answer in ${LIMIT_MS / 1000} s` : `the process ended: ${stderr.slice(-400)}`;
+      const finding: Finding = { seed, outcome: 'crash', cause, text: cause };
+      tally.findings.push(finding);
+      show(finding);
+      return resolve(seed);
+    });
+    child.send(order);
+  });
+}
+
+function seedAt(file: string): number {
+  try {
+    const bytes = readFileSync(file);
+    return bytes.length < 8 ? -1 : bytes.readDoubleLE(0);
+  } catch {
+    return -1;
+  }
+}
+
+async function main(): Promise<number> {
+  const status = linuxStatus();
+  if (!status.ok) {
+    console.log(`skipped: ${status.reason}`);
+    return 0;
+  }
+  const count = Number(positionals[0] ?? 20_000);
+  const first = Number(values.seed);
+  const folder = mkdtempSync(join(tmpdir(), 'skep-fuzz-verifier-'));
+  const tally: Tally = { done: 0, accepted: 0, ran: 0, findings: [] };
+  const started = performance.now();
+  const perSecond = (): number => tally.done / ((performance.now() - started) / 1000);
+  const progress = setInterval(() => {
+    if (!process.stderr.isTTY) return;
+    const left = (count - tally.done) / Math.max(1, perSecond());
+    process.stderr.write(
+      `\r\x1b[K${tally.done} of ${count} · ${perSecond().toFixed(0)}/s · ${left.toFixed(0)} s left · ` +
+        `${tally.findings.length} findings`,
+    );
+  }, 500);
+  let shown = 0;
+  const show = (finding: Finding): void => {
+    if (finding.text === '' || shown++ >= Number(values.show)) return;
+    console.log(`\n${finding.outcome} · seed ${finding.seed} · ${finding.cause}\n${finding.text}`);
+  };
+  try {
+    for (let from = first; from < first + count; ) {
+      const order: FuzzOrder = {
+        first: from,
+        count: first + count - from,
+        mutate: values.mutate,
+        runShare: Number(values.run),
+        progressFile: join(folder, 'seed'),
+        known: tally.findings.map((f) => `${f.outcome} ${f.cause}`),
+      };
+      const stuck = await once(order, tally, show);
+      if (stuck === undefined) break;
+      from = stuck + 1;
+    }
+  } finally {
+    clearInterval(progress);
+    rmSync(folder, { recursive: true, force: true });
+  }
+  return report(tally, perSecond());
+}
+
+function report(tally: Tally, perSecond: number): number {
+  const of = (outcome: Finding['outcome']): Finding[] => tally.findings.filter((f) => f.outcome === outcome);
+  for (const outcome of ['softer', 'harder', 'crash', 'run'] as const) {
+    const causes = new Map<string, Finding[]>();
+    for (const finding of of(outcome))
+      causes.set(finding.cause, [...(causes.get(finding.cause) ?? []), finding]);
+    if (causes.size === 0) continue;
+    console.log(`\n${outcome}: ${of(outcome).length}`);
+    for (const [cause, list] of [...causes].sort((a, b) => b[1].length - a[1].length))
+      console.log(`  ${String(list.length).padStart(6)}  ${cause}  (seed ${list[0]!.seed})`);
+  }
+  const million = (n: number): string => ((n * 1e6) / Math.max(1, tally.done)).toFixed(1);
+  const prefix = values.mutate ? 'mutate' : 'fuzz';
+  console.log(`figure ${prefix}_cases ${tally.done}`);
+  console.log(
+    `figure ${prefix}_accepted_percent ${((100 * tally.accepted) / Math.max(1, tally.done)).toFixed(2)}`,
+  );
+  console.log(`figure ${prefix}_softer ${of('softer').length}`);
+  console.log(`figure ${prefix}_harder_per_million ${million(of('harder').length)}`);
+  console.log(`figure ${prefix}_crashes ${of('crash').length}`);
+  if (!values.mutate) {
+    console.log(`figure fuzz_runs ${tally.ran}`);
+    console.log(`figure fuzz_run_differences ${of('run').length}`);
+  }
+  console.log(`figure ${prefix}_per_second ${perSecond.toFixed(0)}`);
+  if (tally.done === 0) {
+    console.error('no program was judged');
+    return 1;
+  }
+  return of('softer').length + of('crash').length + of('run').length > 0 ? 1 : 0;
+}
+
+process.exitCode = await main();
