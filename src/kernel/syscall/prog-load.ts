@@ -45,6 +45,7 @@ export function progLoad(state: KernelState, attr: ProgLoadAttr): ProgLoadResult
     capabilities: state.capabilities,
     kernelVersion: state.release,
     logLevel,
+    cpus: state.cpus,
     helperImplemented: state.helperImplemented,
     kfuncImplemented: () => false,
   });

@@ -19,4 +19,3 @@ export function declTags(btf: Btf, target: BtfTypeId): readonly { component: num
   }
   return index.get(target) ?? [];
 }
-
