@@ -12,6 +12,7 @@ await build({
     elf: 'src/elf/index.ts',
     btf: 'src/btf/index.ts',
     pcap: 'src/pcap/index.ts',
+    sys: 'src/sys/index.ts',
     cli: 'src/cli/main.ts',
     'conformance-plugin': 'src/cli/conformance-plugin.ts',
   },
