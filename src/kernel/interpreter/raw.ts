@@ -35,9 +35,12 @@ export const BARE_HELPERS: ReadonlyMap<number, CallableHelper> = new Map(
   ]),
 );
 
+/** Bytes. A shared memory takes its whole address range at once. */
+const SHARED_LIMIT = 1 << 24;
+
 /** A kernel without maps: a memory, a clock that counts its readings, and the same random numbers each time. */
-export function bareKernel(): RunKernel {
-  const memory = new Memory();
+export function bareKernel(shared = false): RunKernel {
+  const memory = new Memory({ shared, ...(shared && { limit: SHARED_LIMIT }) });
   return {
     machine: {
       memory,

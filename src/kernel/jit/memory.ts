@@ -53,6 +53,8 @@ export function writeLoad(
     writeContextLoad(f, place, src, size, insn.kind === 'ldx' && insn.signed);
     return f.set(dst);
   }
+  // The fields of sockets and of maps themselves are not here, for the interpreter neither.
+  if (through === 'sock' || through === 'map') return f.abort(slot);
   if (through === 'btf_id' || through === 'untrusted') return writeCarefulLoad(f, insn);
   const at = f.address(src, off);
   if (insn.kind === 'load_acquire' && f.unit.memory.shared) {

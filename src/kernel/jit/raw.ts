@@ -9,7 +9,6 @@ import type { HelperRun, RunKernel } from '../interpreter/environment.ts';
 import { functionAddress } from '../interpreter/executable.ts';
 import type { FaultCode } from '../interpreter/fault.ts';
 import { BARE_HELPERS, bareKernel, type RawResult } from '../interpreter/raw.ts';
-import type { Memory } from '../memory/index.ts';
 import type { FunctionRange } from './graph.ts';
 import { JitFault } from './jit-fault.ts';
 import { memoryLimits } from './memory-limits.ts';
@@ -20,8 +19,8 @@ import { type WasmFunction, wasm } from './wasm/host.ts';
 export interface RawJitOptions {
   /** How often a loop may go round, in instructions; default 10 million. */
   readonly fuel?: number;
-  /** The kernel's memory, after the run. */
-  readonly inspect?: (memory: Memory) => void;
+  /** Over shared memory, with the atomic instructions that it needs. */
+  readonly shared?: boolean;
 }
 
 /** As `runRaw` of the interpreter, compiled. */
@@ -33,7 +32,7 @@ export function runCompiledRaw(
   const decoded = decode(insns);
   const [problem] = decoded.problems;
   if (problem) return fault('unsupported', problem.idx, problem.problem);
-  const kernel = bareKernel();
+  const kernel = bareKernel(options.shared);
   const { memory: block } = kernel.machine;
   // The interpreter has its stacks in front of the input, too.
   const area = block.allocate(AREA.size, { kind: 'stack', owner: 'BPF stack', access: 'none' });
@@ -62,8 +61,6 @@ export function runCompiledRaw(
     // A call stack that is too deep.
     if (error instanceof RangeError) return fault('call-depth', 0, error.message);
     throw error;
-  } finally {
-    options.inspect?.(block);
   }
 }
 

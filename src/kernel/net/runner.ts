@@ -9,7 +9,7 @@ import type { RunContext, RunKernel } from '../interpreter/environment.ts';
 import { type Executable, executableOf } from '../interpreter/executable.ts';
 import type { RunFault } from '../interpreter/fault.ts';
 import { Interpreter } from '../interpreter/interpreter.ts';
-import { type CompiledProgram, type Jit, JitFault } from '../jit/index.ts';
+import { type CompiledProgram, type Jit, JitFault, TooLarge } from '../jit/index.ts';
 import type { Program } from '../objects/program.ts';
 import { effectiveAttachType, PROGRAMS } from '../programs/index.ts';
 import type { NetDevice } from './device.ts';
@@ -47,9 +47,7 @@ export class PacketRunner {
     if (!kind) throw new Bug(`a program of type ${type} does not run on packets`);
     const { memory } = kernel.machine;
     this.kernel = kernel;
-    this.#engine = kernel.jit
-      ? new Compiled(kernel.jit, program)
-      : new Interpreted(kernel, executableOf(program), type);
+    this.#engine = engineOf(kernel, program);
     const view = new FieldView(PROGRAMS[type].context, given && effectiveAttachType(type, given));
     this.packet = kind.object === 'xdp_buff' ? new XdpBuff(memory, view) : new SkBuff(memory, view);
     this.#atNetwork = kind.atNetwork;
@@ -100,6 +98,16 @@ export class PacketRunner {
     this.#engine.close();
     this.packet.close();
   }
+}
+
+/** The compiled program, or an interpreter where none is wanted or the program is too large. */
+function engineOf(kernel: RunKernel, program: Program): Engine {
+  try {
+    if (kernel.jit) return new Compiled(kernel.jit, program);
+  } catch (error) {
+    if (!(error instanceof TooLarge)) throw error;
+  }
+  return new Interpreted(kernel, executableOf(program), program.facts.type);
 }
 
 class Interpreted implements Engine {

@@ -91,7 +91,7 @@ export interface InsnProof {
     readonly nullable: boolean;
   };
   /** Of a load or store that is not done as it stands: what it goes through. */
-  readonly access?: 'ctx' | 'sock' | 'btf_id' | 'untrusted' | 'arena';
+  readonly access?: 'ctx' | 'sock' | 'map' | 'btf_id' | 'untrusted' | 'arena';
   /** Names of the context's fields that a load or store touches. */
   readonly ctxFields?: readonly string[];
   /** For a helper call: the map argument, and the key where it is constant. */

@@ -18,6 +18,16 @@ const KIND = { func: 0, table: 1, memory: 2, global: 3 };
 const MAGIC = Uint8Array.of(0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00);
 const MODULE = 'skep';
 
+/** Most bytes of a function that engines take. @see WebAssembly JavaScript Interface, Implementation-defined Limits */
+const MAX_FUNCTION = 7_654_321;
+
+/** A function is larger than engines take. */
+export class TooLarge extends Error {
+  constructor(size: number) {
+    super(`a function of ${size} bytes of WebAssembly is more than the ${MAX_FUNCTION} that engines take`);
+  }
+}
+
 export class ModuleWriter {
   readonly #types = new Map<string, number>();
   readonly #typeList: FunctionType[] = [];
@@ -97,8 +107,9 @@ export class ModuleWriter {
     return this.importedFunctions + this.#functions.push({ type: this.type(type), body: undefined }) - 1;
   }
 
-  /** @param body locals and instructions */
+  /** @param body locals and instructions @throws TooLarge */
   define(index: number, body: ByteWriter): void {
+    if (body.length > MAX_FUNCTION) throw new TooLarge(body.length);
     this.#functions[index - this.importedFunctions]!.body = body;
   }
 

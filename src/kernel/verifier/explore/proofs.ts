@@ -5,6 +5,7 @@ import type { InsnAux } from './aux.ts';
 import type { Explorer } from './explorer.ts';
 import {
   baseType,
+  CONST_PTR_TO_MAP,
   PTR_TO_ARENA,
   PTR_TO_BTF_ID,
   PTR_TO_CTX,
@@ -55,6 +56,8 @@ function accessThrough(type: RegType): InsnProof['access'] {
     case PTR_TO_TCP_SOCK:
     case PTR_TO_XDP_SOCK:
       return 'sock';
+    case CONST_PTR_TO_MAP:
+      return 'map';
     case PTR_TO_BTF_ID:
       return 'btf_id';
     case PTR_TO_ARENA:
