@@ -6,6 +6,7 @@ import { packetType } from '../../src/cli/run/verdicts.ts';
 import { createKernel, type EmbeddedKernel } from '../../src/kernel/index.ts';
 import { type LoadedObject, loadObject, parseObject } from '../../src/loader/index.ts';
 import { frameConversion, readCapture } from '../../src/pcap/index.ts';
+import { MIXED, SYN, skep } from '../cli/harness.ts';
 
 function frames(capture: string): Uint8Array[] {
   return [...readCapture(new Uint8Array(readFileSync(capture)), capture)].map(
@@ -80,5 +81,17 @@ describe('examples, compiled and interpreted', () => {
     }
     expect(compiled.contents()).toBe(interpreted.contents());
     expect(packets).toBeGreaterThan(300);
+  });
+});
+
+describe('skep run', () => {
+  it('reports the same with --interpret, and refuses it for Linux', async () => {
+    const report = async (...options: string[]) => {
+      const { stdout } = await skep(['run', SYN, '--pcap', MIXED, '--json', ...options]);
+      return { ...JSON.parse(stdout), mean_ns: 0 };
+    };
+    expect(await report('--interpret')).toEqual(await report());
+    const { code, stderr } = await skep(['run', SYN, '--pcap', MIXED, '--kernel', 'linux', '--interpret']);
+    expect([code, stderr]).toEqual([2, expect.stringContaining('--interpret is for the embedded kernel')]);
   });
 });
