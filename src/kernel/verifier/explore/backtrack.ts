@@ -10,6 +10,7 @@
  */
 import { Bug } from '../../../base/error.ts';
 import type { Insn } from '../../../isa/insn.ts';
+import { helperId } from '../../../sys/helper-ids.ts';
 import type { Explorer } from './explorer.ts';
 import { FP, type Frame } from './frame.ts';
 import type { JumpEntry, LinkedReg } from './history.ts';
@@ -17,6 +18,7 @@ import { SCALAR } from './reg-type.ts';
 import { MAX_FRAMES, type VerifierState } from './state.ts';
 
 /** r1 to r5. */
+const TAIL_CALL = helperId('tail_call');
 const ARGS = 0x3e;
 
 /** What is still looked for: registers and stack slots of each frame. Slots are a pair of 32-bit masks. */
@@ -210,6 +212,8 @@ function undoCall(
   }
   wanted.dropReg(0);
   if ((wanted.regs[wanted.frame]! & ARGS) !== 0) throw new Bug(`precision wants r1-r5 after call ${idx}`);
+  // A tail call that was taken returned to the caller of the subprogram, with what the other program left in r0.
+  if (target.kind === 'helper' && target.id === TAIL_CALL && next - idx !== 1) wanted.enterSubprog();
   return true;
 }
 

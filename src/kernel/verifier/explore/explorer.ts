@@ -87,6 +87,8 @@ export class Explorer implements EqualityRules {
   historyEntryOpen = false;
   /** A fork has that entry too. */
   private historyEntryShared = false;
+  /** An instruction is being checked, as against what is done between instructions. */
+  private checking = false;
   /** The next instruction is not simply the one after: the log says from where to where the path goes. */
   announce = false;
   lastId = 0;
@@ -286,6 +288,7 @@ export class Explorer implements EqualityRules {
         return;
       } catch (error) {
         if (!(error instanceof Refused) || !this.blocksSpeculation(error)) throw error;
+        this.checking = false;
         this.log.markAll();
         pathEnded(this, this.state);
         if (!this.next()) return;
@@ -295,11 +298,11 @@ export class Explorer implements EqualityRules {
   }
 
   /**
-   * What would go wrong after a mispredicted branch is no reason to refuse the program: a barrier before the
-   * instruction keeps speculation from reaching it.
+   * What an instruction would do wrong after a mispredicted branch is no reason to refuse the program: a barrier before it
+   * keeps speculation from reaching it. An endless loop is one all the same.
    */
   private blocksSpeculation({ refusal }: Refused): boolean {
-    if (!this.state.speculative) return false;
+    if (!this.state.speculative || !this.checking) return false;
     const errno = refusal.errno ?? REJECT_CODES[refusal.code].errno;
     if (errno !== 'EPERM' && errno !== 'EACCES' && errno !== 'EINVAL') return false;
     const aux = this.aux[this.insnIdx]!;
@@ -333,7 +336,9 @@ export class Explorer implements EqualityRules {
           prev = insnIdx;
           this.aux[insnIdx]!.visits++;
           if (this.tracing) this.traceStep();
+          this.checking = true;
           ended = insn === undefined ? this.refuseSlot(insnIdx) : checkInsn(this, insn);
+          this.checking = false;
           this.stackLiveness.commit();
           // A barrier behind the instruction ends what runs ahead.
           ended ||= state.speculative && this.aux[insnIdx]!.nospecResult;
