@@ -1,7 +1,9 @@
 /** The kernels that the contract is held against: the embedded one always, Linux where this process may use it. */
+import { BtfBuilder } from '../../src/btf/index.ts';
 import { createKernel } from '../../src/kernel/index.ts';
 import type { Fd, Kernel, MapCreateAttr } from '../../src/sys/index.ts';
 import { linux, noLinux } from '../linux/support.ts';
+import type { Shape } from './shapes.ts';
 
 export interface Subject {
   readonly name: string;
@@ -51,4 +53,40 @@ export function u32(...values: number[]): Uint8Array<ArrayBuffer> {
 
 export function fromU32(bytes: Uint8Array | undefined): number | undefined {
   return bytes && new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
+}
+
+/** Gives a map what its type needs: an inner map, types. The descriptors are closed with the process. */
+export function complete(kernel: Kernel, attr: MapCreateAttr, shape: Shape): MapCreateAttr {
+  if (!shape.typed) return withInner(kernel, attr);
+  let fd = typeFds.get(kernel);
+  if (fd === undefined) {
+    fd = kernel.bpf.btf_load({ btf: INT });
+    typeFds.set(kernel, fd);
+  }
+  return { ...attr, btf_fd: fd, btf_key_type_id: 1, btf_value_type_id: 1 };
+}
+
+const typeFds = new WeakMap<Kernel, ReturnType<Kernel['bpf']['btf_load']>>();
+const INT = (() => {
+  const builder = new BtfBuilder();
+  builder.add({ kind: 'int', name: 'int', size: 4, encoding: 1, bitOffset: 0, bits: 32 });
+  return builder.encode();
+})();
+
+/** Gives a map of maps its inner map; the descriptor is closed with the process. */
+const inners = new WeakMap<Kernel, ReturnType<Kernel['bpf']['map_create']>>();
+function withInner(kernel: Kernel, attr: MapCreateAttr): MapCreateAttr {
+  if (!attr.map_type.endsWith('_of_maps')) return attr;
+  let inner = inners.get(kernel);
+  if (inner === undefined) {
+    inner = kernel.bpf.map_create({ map_type: 'array', key_size: 4, value_size: 4, max_entries: 1 });
+    inners.set(kernel, inner);
+  }
+  return { ...attr, inner_map_fd: inner };
+}
+
+/** The errno that creating a map answers, or `undefined` where it is created. */
+export function typeRefusal(kernel: Kernel, attr: MapCreateAttr): string | undefined {
+  const answer = outcome(() => withMap(kernel, attr, () => undefined));
+  return answer === 'ok' ? undefined : answer;
 }

@@ -1,6 +1,5 @@
 /** What every map type promises, on every kernel. A case that Linux answers otherwise is a wrong case. */
 import { afterAll, describe, expect, it } from 'vitest';
-import { BtfBuilder } from '../../src/btf/index.ts';
 import {
   MAP_CREATE_FLAGS as C,
   type Kernel,
@@ -17,7 +16,7 @@ import {
   socketCases,
   traceCases,
 } from './cases-by-owner.ts';
-import { outcome, SUBJECTS, u32, withMap } from './kernels.ts';
+import { complete, outcome, SUBJECTS, u32, withMap } from './kernels.ts';
 import { CREATION, SHAPES, type Shape } from './shapes.ts';
 import { TestMap } from './test-map.ts';
 
@@ -199,36 +198,6 @@ const BATCHES: Readonly<Record<string, string>> = {
   array_of_maps: 'ok ENOTSUPP ok ENOTSUPP',
   lpm_trie: 'ok ENOTSUPP ok ok',
 };
-
-/** Gives a map what its type needs: an inner map, types. The descriptors are closed with the process. */
-function complete(kernel: Kernel, attr: MapCreateAttr, shape: Shape): MapCreateAttr {
-  if (!shape.typed) return withInner(kernel, attr);
-  let fd = typeFds.get(kernel);
-  if (fd === undefined) {
-    fd = kernel.bpf.btf_load({ btf: INT });
-    typeFds.set(kernel, fd);
-  }
-  return { ...attr, btf_fd: fd, btf_key_type_id: 1, btf_value_type_id: 1 };
-}
-
-const typeFds = new WeakMap<Kernel, ReturnType<Kernel['bpf']['btf_load']>>();
-const INT = (() => {
-  const builder = new BtfBuilder();
-  builder.add({ kind: 'int', name: 'int', size: 4, encoding: 1, bitOffset: 0, bits: 32 });
-  return builder.encode();
-})();
-
-/** Gives a map of maps its inner map; the descriptor is closed with the process. */
-const inners = new WeakMap<Kernel, ReturnType<Kernel['bpf']['map_create']>>();
-function withInner(kernel: Kernel, attr: MapCreateAttr): MapCreateAttr {
-  if (!attr.map_type.endsWith('_of_maps')) return attr;
-  let inner = inners.get(kernel);
-  if (inner === undefined) {
-    inner = kernel.bpf.map_create({ map_type: 'array', key_size: 4, value_size: 4, max_entries: 1 });
-    inners.set(kernel, inner);
-  }
-  return { ...attr, inner_map_fd: inner };
-}
 
 function expectedFlags(shape: Shape): Record<string, string> {
   const answers: Record<string, string> = {};

@@ -27,7 +27,7 @@ export class StructOpsMap extends BpfMap {
 
   /** Before anything is registered the value is all zeros. */
   override sysLookup(key: Uint8Array, _flags: number): SysValue {
-    return u32(key) === 0 ? new Uint8Array(this.shape.valueSize) : errno('EINVAL');
+    return u32(key) === 0 ? new Uint8Array(this.shape.valueSize) : errno('ENOENT');
   }
 
   override sysUpdate(key: Uint8Array, value: Uint8Array, flags: number): Status {

@@ -50,9 +50,11 @@ export function mapCreate(state: KernelState, attr: MapCreateAttr): Fd {
   checkName(call, name);
   const types = valueTypes(state, call, shape, attr);
   if (attr.btf_vmlinux_value_type_id) checkKernelType(state, call, shape, attr.btf_vmlinux_value_type_id);
+  // The types that a struct_ops map was made from must be there, though its own are the kernel's.
+  const btf = attr.btf_vmlinux_value_type_id ? openFile(state, call, 'btf', attr.btf_fd).object : types?.btf;
   const full: MapShape = types && types.fields.length > 0 ? { ...shape, fields: types.fields } : shape;
   const map = state.memory.transaction(() => kind.create(state, full, inner));
-  if (types) map.types = { btf: types.btf.hold(), key: types.key, value: types.value };
+  if (btf) map.types = { btf: btf.hold(), key: types?.key ?? 0, value: types?.value ?? 0 };
   state.mapsByAddr.set(map.addr, map);
   state.maps.publish(map);
   const unpublish = map.onEnd;
