@@ -18,7 +18,7 @@ interface Case {
   readonly status: string;
 }
 
-const SUITES = ['maps', 'btf', 'value-fields', 'spin-lock', 'objects', 'struct-ops'].map(
+const SUITES = ['maps', 'btf', 'value-fields', 'spin-lock', 'objects', 'struct-ops', 'map-helpers'].map(
   (name) => `test/contract/${name}.test.ts`,
 );
 

@@ -8,8 +8,11 @@ import * as maps from './impl/maps.ts';
 import * as print from './impl/print.ts';
 import * as probe from './impl/probe.ts';
 import * as redirect from './impl/redirect.ts';
+import * as redirectMap from './impl/redirect-map.ts';
 import * as ringbuf from './impl/ringbuf.ts';
 import * as skb from './impl/skb.ts';
+import * as stack from './impl/stack.ts';
+import * as storage from './impl/storage.ts';
 import * as strings from './impl/strings.ts';
 import * as task from './impl/task.ts';
 import * as time from './impl/time.ts';
@@ -29,6 +32,9 @@ export const IMPLEMENTATIONS = {
   ...skbHelpers,
   ...xdpHelpers,
   ...redirect,
+  ...redirectMap,
+  ...storage,
+  ...stack,
   ...event,
   ...print,
   probe_read: probe.probe_read,

@@ -16,6 +16,9 @@ export interface Task {
   readonly gid: number;
   /** At most 15 bytes. */
   readonly comm: string;
+  /** Return addresses, the innermost first; none by default. */
+  readonly kernelStack?: readonly bigint[];
+  readonly userStack?: readonly bigint[];
 }
 
 /** The kernel that a program runs in. */

@@ -1,10 +1,12 @@
 export { CgroupStorageMap } from './cgroup-storage.ts';
 export { mapTypeFacts } from './facts.ts';
 export { ArrayOfMaps, checkPattern, HashOfMaps } from './inner-map.ts';
+export { LocalStorageMap } from './local-storage.ts';
 export { BpfMap, errno, type MapHost, type MapShape, type Status } from './map.ts';
 export { PerfEventArrayMap } from './perf-event-array.ts';
 export { ProgArrayMap } from './prog-array.ts';
 export type { RedirectMap } from './redirect-entry.ts';
 export { MAP_KINDS } from './registry.ts';
 export { RingbufMap } from './ringbuf.ts';
+export { StackTraceMap } from './stack-trace.ts';
 export { hasLock } from './value-fields.ts';

@@ -9,6 +9,7 @@ import { TEST_RUN_FLAGS } from '../../sys/flags.ts';
 import type { ProgTestRunAttr, ProgTestRunResult } from '../../sys/kernel.ts';
 import type { RunKernel } from '../interpreter/environment.ts';
 import type { RunFault } from '../interpreter/fault.ts';
+import { CgroupStorageMap } from '../maps/index.ts';
 import type { Program } from '../objects/program.ts';
 import { PROGRAMS, XDP_MD_LAYOUT } from '../programs/index.ts';
 import type { NetDevice } from './device.ts';
@@ -60,6 +61,7 @@ export function testRun(kernel: RunKernel, program: Program, attr: ProgTestRunAt
     dataOutSize: attr.data_size_out ?? (attr.data_in ? DATA_OUT_BYTES : 0),
     repeat: Math.max(attr.repeat ?? 0, 1),
   };
+  for (const map of program.usedMaps) if (map instanceof CgroupStorageMap) map.beginTestRun();
   const runner = runnerOf(kernel, program);
   const outcome =
     runner.packet instanceof XdpBuff
