@@ -270,7 +270,7 @@ class Generator {
       [8, () => this.#memAccess()],
       [8, () => (this.#packets ? this.#packetCheck(depth) : this.#lookup(depth))],
       [5, () => this.#pointerArithmetic()],
-      [5, () => (depth < 3 ? this.#loop(depth) : this.#arithmetic())],
+      [5, () => (depth < 2 ? this.#loop(depth) : this.#arithmetic())],
       [5, () => this.#helperCall()],
       [4, () => this.#subprogram()],
       [2, () => this.#ringbuf(depth)],
@@ -662,7 +662,7 @@ class Generator {
     const counter = this.#free([7, 8, 9]);
     if (this.#kept.has(counter)) return;
     this.loops = true;
-    const rounds = r.pick([1, 2, 3, 5, 8, 16]);
+    const rounds = r.pick(depth === 0 ? [1, 2, 3, 5, 8, 16] : [1, 2, 3]);
     const mayGoto = r.chance(0.2);
     this.#movImm(counter, 0);
     this.#state.regs[counter] = SCALAR;

@@ -27,7 +27,7 @@ const { values, positionals } = parseArgs({
   options: {
     seed: { type: 'string', default: '1' },
     mutate: { type: 'boolean', default: false },
-    run: { type: 'string', default: '0.2' },
+    run: { type: 'string', default: '0.5' },
     show: { type: 'string', default: '20' },
   },
 });

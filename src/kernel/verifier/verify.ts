@@ -101,7 +101,10 @@ function run(program: ProgramInput, environment: VerifyEnvironment, tracing: boo
     ex = new Explorer(made, plan, log, capabilities(environment));
     ex.tracing = tracing;
     refusal = explored(ex) ?? afterwards(made, log);
-    if (refusal === undefined && environment.capabilities.bpf) removeDead(made, ex);
+    if (refusal === undefined && environment.capabilities.bpf) {
+      removeDead(made, ex);
+      refusal = checkFunctionLoads(made, ex, log);
+    }
   }
   const result = refusal === undefined ? seal(made, log, ex!) : reject(made, refusal, log, ex);
   return { result, made, ex, refusal };
@@ -135,6 +138,28 @@ function removeDead({ subprograms }: Draft, ex: Explorer): void {
   for (const sub of subprograms) {
     sub.removed = !ex.aux.slice(sub.start, sub.end).some(({ seen }) => seen);
   }
+}
+
+/** A function whose address is taken, but that nothing calls, is removed: then there is no address to load. */
+function checkFunctionLoads({ insns, subprograms }: Draft, ex: Explorer, log: Log): Verdict {
+  if (subprograms.filter(({ removed }) => !removed).length < 2) return undefined;
+  for (const [idx, insn] of insns.entries()) {
+    if (insn?.kind !== 'ldimm64' || insn.imm.kind !== 'func' || !ex.aux[idx]!.seen) continue;
+    const start = idx + insn.imm.off + 1;
+    const target = subprograms.find((sub) => sub.start === start);
+    if (target === undefined || !target.removed) continue;
+    const problem = `No program to jit at insn ${start} (subprog < 0)`;
+    log.write(`verifier bug: ${problem}\n`);
+    return {
+      code: 'callback-function',
+      insn: idx,
+      problem,
+      reason: 'the function whose address is taken is called by nothing, so it is removed and has no address',
+      hint: 'pass it to a helper that calls it, or leave it out',
+      errno: 'EFAULT',
+    };
+  }
+  return undefined;
 }
 
 /** What can be judged only when every path is known. */

@@ -13,18 +13,22 @@ export function checkInvariants(ex: Explorer, regno: number, context: string): v
   const frame = ex.state.frame();
   const { scalar } = frame.reg(regno);
   if (!scalar.isContradictory) return;
-  const text = `REG INVARIANTS VIOLATION (${context}): ${contradiction(scalar)} ${views(scalar)}`;
-  ex.log.write(`verifier bug: ${text}\n`);
-  if ((ex.draft.input.flags & PROG_LOAD_FLAGS.BPF_F_TEST_REG_INVARIANTS) !== 0) {
-    ex.refuse('register-invariants', text, {
-      logged: true,
-      reason: `what is known of r${regno} contradicts itself, so no value is possible`,
-    });
-  }
+  reportContradiction(ex, scalar, context);
   const unbounded = scalar.copy();
   unbounded.unbound64();
   unbounded.unbound32();
   frame.own(regno).scalar = unbounded;
+}
+
+/** Says it in the log; refuses the program where its flags ask for that. */
+export function reportContradiction(ex: Explorer, scalar: Scalar, context: string): void {
+  const text = `REG INVARIANTS VIOLATION (${context}): ${contradiction(scalar)} ${views(scalar)}`;
+  ex.log.write(`verifier bug: ${text}\n`);
+  if ((ex.draft.input.flags & PROG_LOAD_FLAGS.BPF_F_TEST_REG_INVARIANTS) === 0) return;
+  ex.refuse('register-invariants', text, {
+    logged: true,
+    reason: `what is known of a register (${context}) contradicts itself, so no value is possible`,
+  });
 }
 
 function contradiction(scalar: Scalar): string {

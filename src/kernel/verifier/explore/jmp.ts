@@ -1,11 +1,12 @@
 /** Conditional jumps: which ways are possible, and what each way teaches about the registers. */
 import type { Insn, JmpOp } from '../../../isa/insn.ts';
-import { decide, refineBoth, refineSame } from '../value/branch.ts';
+import { type Contradiction, decide, refineBoth, refineSame } from '../value/branch.ts';
 import { Scalar } from '../value/scalar.ts';
 import { markRegPrecise } from './backtrack.ts';
 import { changeRegs } from './each-reg.ts';
 import type { Explorer } from './explorer.ts';
 import type { LinkedReg } from './history.ts';
+import { reportContradiction } from './invariants.ts';
 import { collectLinked, syncLinked } from './linked.ts';
 import { markNullRegs, notNull, pointerIsNotNull } from './nullness.ts';
 import { MAX_PACKET_OFF, type RegState, scalarReg } from './reg.ts';
@@ -101,11 +102,11 @@ function learn(ex: Explorer, insn: Jmp, other: VerifierState, linked: readonly L
     srcNo === undefined ? scalarReg(Scalar.knownImm((insn.src as { imm: number }).imm)) : frame.reg(srcNo);
 
   if (dst.type === SCALAR && srcNo === insn.dst) {
-    const ways = refineSame(op, width, dst.scalar);
+    const ways = refineSame(op, width, dst.scalar, contradictions);
     frame.own(insn.dst).scalar = ways.fallthrough;
     otherFrame.own(insn.dst).scalar = ways.taken;
   } else if (dst.type === SCALAR && src.type === SCALAR) {
-    const ways = refineBoth(op, width, dst.scalar, src.scalar);
+    const ways = refineBoth(op, width, dst.scalar, src.scalar, contradictions);
     frame.own(insn.dst).scalar = ways.fallthrough[0];
     otherFrame.own(insn.dst).scalar = ways.taken[0];
     if (srcNo !== undefined) {
@@ -117,6 +118,7 @@ function learn(ex: Explorer, insn: Jmp, other: VerifierState, linked: readonly L
       }
     }
   }
+  if (contradictions.length > 0) reportAll(ex);
   if (dst.type === SCALAR && dst.id !== 0) {
     syncLinked(here, frame.reg(insn.dst), linked);
     syncLinked(other, otherFrame.reg(insn.dst), linked);
@@ -132,6 +134,15 @@ function learn(ex: Explorer, insn: Jmp, other: VerifierState, linked: readonly L
   const matched =
     srcNo !== undefined && width === 64 && matchPackets(op, here, other, insn.dst, srcNo, dst, src);
   if (!matched && isPointer(ex.caps.allowPtrLeaks, frame.reg(insn.dst))) prohibited(ex, insn.dst);
+}
+
+/** Filled and emptied by each comparison. */
+const contradictions: Contradiction[] = [];
+
+function reportAll(ex: Explorer): void {
+  for (const { way, operand, scalar } of contradictions.splice(0)) {
+    reportContradiction(ex, scalar, `${way === 'taken' ? 'true' : 'false'}_reg${operand}`);
+  }
 }
 
 /** Equal to a pointer that is not null is not null; BTF pointers may be null without being marked so. */

@@ -26,33 +26,93 @@ export interface Refined {
   readonly fallthrough: readonly [Scalar, Scalar];
 }
 
-/** What holds after `a op b` jumped and after it did not, where {@link decide} leaves both open. */
-export function refineBoth(op: JmpOp, width: Width, a: Scalar, b: Scalar): Refined {
-  return { taken: refine(op, width, a, b), fallthrough: refine(OPPOSITE[op], width, a, b) };
+/** An operand whose views contradict each other on one way: that way is dead, which {@link decide} did not see. */
+export interface Contradiction {
+  readonly way: 'taken' | 'fallthrough';
+  readonly operand: 1 | 2;
+  /** As it was before it was settled. */
+  readonly scalar: Scalar;
+}
+
+/**
+ * What holds after `a op b` jumped and after it did not, where {@link decide} leaves both open.
+ *
+ * @param found takes the contradictions, in Linux's order
+ */
+export function refineBoth(op: JmpOp, width: Width, a: Scalar, b: Scalar, found?: Contradiction[]): Refined {
+  return {
+    taken: refine(op, 'taken', width, a, b, found),
+    fallthrough: refine(OPPOSITE[op], 'fallthrough', width, a, b, found),
+  };
 }
 
 /** As {@link refineBoth} where one register is compared with itself: both operands are narrowed as one. */
-export function refineSame(op: JmpOp, width: Width, a: Scalar): { taken: Scalar; fallthrough: Scalar } {
-  return { taken: refineOne(op, width, a), fallthrough: refineOne(OPPOSITE[op], width, a) };
+export function refineSame(
+  op: JmpOp,
+  width: Width,
+  a: Scalar,
+  found?: Contradiction[],
+): { taken: Scalar; fallthrough: Scalar } {
+  return {
+    taken: refineOne(op, 'taken', width, a, found),
+    fallthrough: refineOne(OPPOSITE[op], 'fallthrough', width, a, found),
+  };
 }
 
-function refineOne(condition: Condition, width: Width, a: Scalar): Scalar {
+function refineOne(
+  condition: Condition,
+  way: Contradiction['way'],
+  width: Width,
+  a: Scalar,
+  found: Contradiction[] | undefined,
+): Scalar {
   const x = a.copy();
   if (width === 64) narrow64(condition, x, x);
   else narrow32(condition, x, x);
-  return x.sync().sync().settle();
+  return settle(x.sync().sync(), way, 1, found);
 }
 
-function refine(condition: Condition, width: Width, a: Scalar, b: Scalar): readonly [Scalar, Scalar] {
+function refine(
+  condition: Condition,
+  way: Contradiction['way'],
+  width: Width,
+  a: Scalar,
+  b: Scalar,
+  found: Contradiction[] | undefined,
+): readonly [Scalar, Scalar] {
   const x = a.isConst ? known.set(a) : a.copy();
   const y = b.isConst ? (a.isConst ? b.copy() : known.set(b)) : b.copy();
   if (width === 64) narrow64(condition, x, y);
   else narrow32(condition, x, y);
-  return [a.isConst ? a : x.sync().settle(), b.isConst ? b : y.sync().settle()];
+  return [
+    a.isConst ? settleKnown(a, x, way, 1, found) : settle(x.sync(), way, 1, found),
+    b.isConst ? settleKnown(b, y, way, 2, found) : settle(y.sync(), way, 2, found),
+  ];
 }
 
 /** Takes the place of a constant operand: on a way that is possible there is nothing more to learn of it. */
 const known = new Scalar();
+
+/** A known value that the comparison left as it was stays the same record. */
+function settleKnown(
+  before: Scalar,
+  after: Scalar,
+  way: Contradiction['way'],
+  operand: 1 | 2,
+  found: Contradiction[] | undefined,
+): Scalar {
+  return after.isContradictory ? settle(after.copy().sync(), way, operand, found) : before;
+}
+
+function settle(
+  scalar: Scalar,
+  way: Contradiction['way'],
+  operand: 1 | 2,
+  found: Contradiction[] | undefined,
+): Scalar {
+  if (found !== undefined && scalar.isContradictory) found.push({ way, operand, scalar: scalar.copy() });
+  return scalar.settle();
+}
 
 /** Keeps the bits that both know; where they contradict each other the way is dead and the value does not matter. */
 function meetBits(a: Scalar, b: Scalar, whole: boolean): void {
