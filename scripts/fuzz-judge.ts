@@ -247,7 +247,7 @@ export class Judge {
   /** Runs an accepted program on a random packet in both kernels. @returns what differs, or `undefined` */
   run(program: FuzzProgram, seed: number): string | 'not run' | undefined {
     const random = new Random(seed);
-    const packet = Uint8Array.from({ length: 14 + random.below(100) }, () => random.below(256));
+    const packet = Uint8Array.from({ length: 15 + random.below(100) }, () => random.below(256));
     if (random.chance(0.8)) packet.set([8, 0, 0x45], 12);
     using embedded = createKernel({ capabilities: capabilitiesOf(program.privilege) });
     const [ours, theirs] = [
