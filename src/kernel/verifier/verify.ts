@@ -140,14 +140,16 @@ function removeDead({ subprograms }: Draft, ex: Explorer): void {
   }
 }
 
-/** A function whose address is taken, but that nothing calls, is removed: then there is no address to load. */
+/**
+ * A function whose address is taken, but that nothing calls, is removed: the address is then the next function's, and
+ * where none follows there is none.
+ */
 function checkFunctionLoads({ insns, subprograms }: Draft, ex: Explorer, log: Log): Verdict {
   if (subprograms.filter(({ removed }) => !removed).length < 2) return undefined;
   for (const [idx, insn] of insns.entries()) {
     if (insn?.kind !== 'ldimm64' || insn.imm.kind !== 'func' || !ex.aux[idx]!.seen) continue;
     const start = idx + insn.imm.off + 1;
-    const target = subprograms.find((sub) => sub.start === start);
-    if (target === undefined || !target.removed) continue;
+    if (subprograms.some((sub) => sub.start >= start && !sub.removed)) continue;
     const problem = `No program to jit at insn ${start} (subprog < 0)`;
     log.write(`verifier bug: ${problem}\n`);
     return {
