@@ -60,6 +60,7 @@ export interface Objects {
   readonly btfs: ReadonlyMap<number, Btf>;
   readonly programs: ReadonlyMap<number, VerifiedProgram>;
   readonly kernelBtf: Btf | undefined;
+  readonly symbol: (name: string) => bigint | undefined;
   readonly release: string;
   readonly cpus: number;
 }
@@ -113,6 +114,7 @@ export function askSkep(
     const result = verify(input, {
       map: (fd) => objects.maps.get(fd) ?? (objects.btfs.has(fd) ? 'not-a-map' : 'bad-fd'),
       kernelBtf: objects.kernelBtf,
+      symbol: objects.symbol,
       capabilities,
       kernelVersion: objects.release,
       logLevel: attr.log_level ?? 0,
@@ -169,6 +171,7 @@ export class TwoKernels implements Kernel {
       btfs: this.#btfs,
       programs: this.#programs,
       kernelBtf: this.#kernelBtf,
+      symbol: (name) => this.#linux.ksym(name),
       release: this.release,
       cpus: this.possibleCpus,
     };

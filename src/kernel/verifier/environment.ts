@@ -46,6 +46,8 @@ export interface VerifyEnvironment {
   readonly map: (fd: number) => FdFacts;
   /** The kernel's own types. */
   readonly kernelBtf?: Btf | undefined;
+  /** Address of a kernel symbol, `undefined` where there is none; absent when every variable and function in its BTF has one. */
+  readonly symbol?: (name: string) => bigint | undefined;
   readonly capabilities: Capabilities;
   /** The Linux whose rules hold, such as `6.18`. */
   readonly kernelVersion: string;

@@ -1,4 +1,5 @@
 /** Looks up the maps that instructions name, and refuses what is no instruction at all. */
+import type { BtfTypeId } from '../../../btf/index.ts';
 import { FORMS } from '../../../isa/opcodes.ts';
 import { MAP_CREATE_FLAGS } from '../../../sys/flags.ts';
 import { LIMITS } from '../../../sys/limits.ts';
@@ -44,6 +45,22 @@ export function resolveLoads(draft: Draft): Verdict {
   return undefined;
 }
 
+/** A kernel may know the type of a variable whose address it does not tell. */
+function checkSymbol({ environment: { kernelBtf, symbol } }: Draft, idx: number, id: number): Verdict {
+  const known = kernelBtf !== undefined && id > 0 && id < kernelBtf.endId;
+  const type = known ? kernelBtf.type(id as BtfTypeId) : undefined;
+  if (symbol === undefined || (type?.kind !== 'var' && type?.kind !== 'func')) return undefined;
+  if (symbol(type.name) !== undefined) return undefined;
+  return {
+    code: 'bad-ldimm64',
+    insn: idx,
+    problem: `ldimm64 failed to find the address for kernel symbol '${type.name}'.`,
+    reason: 'the kernel has a type for it, but its list of symbols has no address',
+    hint: 'variables are listed where the kernel was built with CONFIG_KALLSYMS_ALL',
+    errno: 'ENOENT',
+  };
+}
+
 function resolveLoad(draft: Draft, idx: number): Verdict {
   const insn = draft.insns[idx];
   if (insn?.kind !== 'ldimm64') return undefined;
@@ -52,8 +69,9 @@ function resolveLoad(draft: Draft, idx: number): Verdict {
   switch (imm.kind) {
     case 'value':
     case 'func':
-    case 'btf_id':
       return undefined;
+    case 'btf_id':
+      return checkSymbol(draft, idx, imm.id);
     case 'map_fd':
     case 'map_value':
       fd = imm.fd;
