@@ -66,6 +66,10 @@ export interface Objects {
 }
 
 const UNSPECIFIED = 'cgroup_inet_ingress';
+/** Logs that are longer are done without. */
+const LOG_BYTES = 16 << 20;
+/** The log level that gives only the counts. */
+const COUNTS = 4;
 
 function programInput(attr: ProgLoadAttr, objects: Objects): ProgramInput | undefined {
   const attach = effectiveAttachType(attr.prog_type, attr.expected_attach_type ?? UNSPECIFIED);
@@ -220,20 +224,31 @@ export class TwoKernels implements Kernel {
 
   #load(given: ProgLoadAttr): ProgLoadResult {
     const { logLevel, flagsSet = 0, flagsCleared = 0, capabilities, lowered } = this.manner;
-    const attr: ProgLoadAttr = {
+    const leveled = (level: number): ProgLoadAttr => ({
       ...given,
       prog_flags: ((given.prog_flags ?? 0) | flagsSet) & ~flagsCleared,
-      log_level: logLevel,
-    };
+      log_level: level,
+      ...(level > 0 && { log_size: LOG_BYTES }),
+    });
+    let attr = leveled(logLevel);
     const start = performance.now();
     let result: ProgLoadResult | undefined;
     let refusal: InputError | undefined;
-    try {
-      const call = (): ProgLoadResult => this.#linux.bpf.prog_load(attr);
-      result = lowered ? lowered(call) : call();
-    } catch (error) {
-      if (!(error instanceof InputError)) throw error;
-      refusal = error;
+    const ask = (): void => {
+      result = refusal = undefined;
+      try {
+        const call = (): ProgLoadResult => this.#linux.bpf.prog_load(attr);
+        result = lowered ? lowered(call) : call();
+      } catch (error) {
+        if (!(error instanceof InputError)) throw error;
+        refusal = error;
+      }
+    };
+    ask();
+    if (refusal?.errno === 'ENOSPC' && logLevel !== COUNTS) {
+      // The log did not fit: the verdict and the counts will do.
+      attr = leveled(COUNTS);
+      ask();
     }
     const linux: Answer = {
       accepted: result !== undefined,
