@@ -25,6 +25,8 @@ export interface Annotations {
   readonly flagsCleared: number;
   /** Whether it is for this processor. */
   readonly here: boolean;
+  /** The object with the types that it is relocated to, in place of the kernel's. */
+  readonly btfPath: string | undefined;
 }
 
 const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'X86_64', arm64: 'ARM64', riscv64: 'RISCV64' };
@@ -72,6 +74,7 @@ function parseTags(texts: readonly string[]): Annotations {
   let logLevel = 0;
   let flagsSet = 0;
   let flagsCleared = 0;
+  let btfPath: string | undefined;
   for (const text of texts) {
     const [, key = '', value = ''] = /^([a-z0-9_]+)(?:=([\s\S]*))?$/i.exec(text) ?? [];
     const mode = key.endsWith('_unpriv') ? unprivileged : root;
@@ -92,6 +95,9 @@ function parseTags(texts: readonly string[]): Annotations {
         break;
       case 'log_level':
         logLevel = Number(value);
+        break;
+      case 'btf_path':
+        btfPath = value;
         break;
       case 'arch':
         architectures.push(value);
@@ -116,6 +122,7 @@ function parseTags(texts: readonly string[]): Annotations {
     logLevel,
     flagsSet,
     flagsCleared,
+    btfPath,
     here: architectures.length === 0 || architectures.includes(ARCHITECTURES[process.arch] ?? ''),
   };
 }

@@ -2,11 +2,11 @@
  * Where skep's verifier and Linux's disagree: the programs of Linux's selftests and test_verifier, judged by both.
  *
  *     npm run agree [-- --set golden|selftests|testverifier|all] [--filter REGEX] [--privilege root|bpf|none]
- *                      [--verbose] [--list] [--log2] [--limit SECONDS] [--json FILE] [--corpora FOLDER]
+ *                      [--verbose] [--list] [--log2] [--limit SECONDS] [--json FILE] [--corpora FOLDER] [--retval]
  *
  * `golden` are the programs whose expectations Linux 6.12 and 7.2 share. `--privilege bpf` loads with CAP_BPF alone,
  * `none` with none of BPF's capabilities, for which Linux must have `kernel.unprivileged_bpf_disabled` at 0. The verdict
- * compared is always this kernel's own on the same input.
+ * compared is always this kernel's own on the same input. `--retval` runs the programs that say what they return.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,6 +16,7 @@ import { commonExpectations } from './agree-annotations.ts';
 import type { Privilege, Result, Unit } from './agree-cases.ts';
 import { Pool } from './agree-pool.ts';
 import { figures, printReport } from './agree-report.ts';
+import { agreeOnRetvals } from './agree-retval.ts';
 import { type Corpora, DEFAULT_CORPORA, prepareCorpora } from './corpora.ts';
 import { readTestVerifier } from './corpora-testverifier.ts';
 
@@ -34,6 +35,7 @@ const { values } = parseArgs({
     list: { type: 'boolean', default: false },
     log2: { type: 'boolean', default: false },
     limit: { type: 'string', default: '30' },
+    retval: { type: 'boolean', default: false },
   },
 });
 
@@ -87,6 +89,12 @@ async function main(): Promise<number> {
   const corpora = await prepareCorpora(values.corpora);
   for (const reason of corpora.missing) console.log(`skipped: ${reason}`);
   if (!existsSync(corpora.objects) && !existsSync(corpora.testVerifier)) return 0;
+  if (values.retval) {
+    const only = values.filter === undefined ? undefined : new RegExp(values.filter);
+    return existsSync(corpora.objects)
+      ? agreeOnRetvals({ objects: corpora.objects, filter: only, list: values.list })
+      : 0;
+  }
   const golden =
     existsSync(corpora.progs) && existsSync(corpora.newerProgs)
       ? commonExpectations(corpora.progs, corpora.newerProgs)
