@@ -8,6 +8,7 @@ import { type Addr, at, NULL } from '../memory/index.ts';
 import type { Machine } from '../objects/machine.ts';
 import { type Check, checkFlags, first, refuse } from './checks.ts';
 import { BpfMap, errno, type MapShape, type Status, type SysValue } from './map.ts';
+import { allocateRing, type RingPlace, readPosition, writePosition } from './ring-pages.ts';
 
 const PAGE = 4096;
 /** `struct bpf_ringbuf_hdr`: the record's length with two flag bits, and an offset that only Linux uses. */
@@ -36,10 +37,8 @@ export const checkRingbuf: Check = (shape) => {
 };
 
 export class RingbufMap extends BpfMap {
-  readonly #data: Addr;
-  /** Bytes since creation that were consumed and reserved. */
-  #consumed = 0;
-  #produced = 0;
+  /** Where it lies, as user space maps it. */
+  readonly pages: RingPlace;
   /** Start of the oldest record that is not submitted or discarded yet. */
   #pending = 0;
   /** Called when a record is committed and its producer asks for a wake-up (or leaves the choice). */
@@ -47,15 +46,32 @@ export class RingbufMap extends BpfMap {
 
   constructor(machine: Machine, shape: MapShape) {
     super(machine, shape);
-    this.#data = machine.memory.allocate(shape.maxEntries * 2, {
-      kind: 'ringbuf',
-      owner: this.label,
-      access: 'rw',
-    });
+    this.pages = allocateRing(machine.memory, shape.maxEntries, this.label, 'rw');
+  }
+
+  /** Bytes since creation that were consumed; user space writes it where it maps the ring. */
+  get #consumed(): number {
+    return readPosition(this.machine.memory, this.pages.consumer);
+  }
+  set #consumed(position: number) {
+    writePosition(this.machine.memory, this.pages.consumer, position);
+  }
+
+  /** Bytes since creation that were reserved. */
+  get #produced(): number {
+    return readPosition(this.machine.memory, this.pages.producer);
+  }
+  set #produced(position: number) {
+    writePosition(this.machine.memory, this.pages.producer, position);
   }
 
   #place(position: number): Addr {
-    return at(this.#data, position % this.shape.maxEntries);
+    return at(this.pages.data, position % this.shape.maxEntries);
+  }
+
+  /** Whether there is something to read, as poll(2) asks: a reserved record counts. */
+  get readable(): boolean {
+    return this.#produced !== this.#consumed;
   }
 
   #lengthAt(position: number): number {
@@ -67,12 +83,13 @@ export class RingbufMap extends BpfMap {
     const ring = this.shape.maxEntries;
     const length = Math.ceil((size + HEADER) / 8) * 8;
     if (flags !== 0 || size > MAX_RECORD || length > ring) return NULL;
-    while (this.#pending < this.#produced && !(this.#lengthAt(this.#pending) & BUSY)) {
+    const produced = this.#produced;
+    while (this.#pending < produced && !(this.#lengthAt(this.#pending) & BUSY)) {
       this.#pending += recordBytes(this.#lengthAt(this.#pending));
     }
-    const end = this.#produced + length;
+    const end = produced + length;
     if (end - this.#consumed > ring - 1 || end - this.#pending > ring - 1) return NULL;
-    const header = this.#place(this.#produced);
+    const header = this.#place(produced);
     this.machine.memory.writeU32(header, (size | BUSY) >>> 0);
     this.machine.memory.writeU32(header + 4, 0);
     this.#produced = end;
@@ -150,7 +167,7 @@ export class RingbufMap extends BpfMap {
   }
 
   override destroy(): void {
-    this.machine.memory.free(this.#data);
+    this.machine.memory.free(this.pages.base);
     super.destroy();
   }
 }

@@ -1,6 +1,7 @@
 import { type Addr, at, NULL } from '../memory/index.ts';
 import type { Machine } from '../objects/machine.ts';
 import { BpfMap, errno, type MapShape, type Status, type SysValue } from './map.ts';
+import { allocateRing, type RingPlace, readPosition, writePosition } from './ring-pages.ts';
 
 const HEADER = 8;
 const MOST = 0x3fff_ffff;
@@ -10,22 +11,32 @@ const MOST = 0x3fff_ffff;
  * here the producer calls {@link UserRingbufMap.write}.
  */
 export class UserRingbufMap extends BpfMap {
-  readonly #data: Addr;
-  /** Bytes since creation. */
-  #consumed = 0;
-  #produced = 0;
+  /** Where it lies, as user space maps it. */
+  readonly pages: RingPlace;
 
   constructor(machine: Machine, shape: MapShape) {
     super(machine, shape);
-    this.#data = machine.memory.allocate(shape.maxEntries * 2, {
-      kind: 'ringbuf',
-      owner: this.label,
-      access: 'r',
-    });
+    this.pages = allocateRing(machine.memory, shape.maxEntries, this.label, 'r');
+  }
+
+  /** Bytes since creation that were drained. */
+  get #consumed(): number {
+    return readPosition(this.machine.memory, this.pages.consumer);
+  }
+  set #consumed(position: number) {
+    writePosition(this.machine.memory, this.pages.consumer, position);
+  }
+
+  /** Bytes since creation; user space writes it where it maps the ring. */
+  get #produced(): number {
+    return readPosition(this.machine.memory, this.pages.producer);
+  }
+  set #produced(position: number) {
+    writePosition(this.machine.memory, this.pages.producer, position);
   }
 
   #place(position: number): Addr {
-    return at(this.#data, position % this.shape.maxEntries);
+    return at(this.pages.data, position % this.shape.maxEntries);
   }
 
   /** Puts a record in. @returns whether there was room */
@@ -71,7 +82,7 @@ export class UserRingbufMap extends BpfMap {
   }
 
   override destroy(): void {
-    this.machine.memory.free(this.#data);
+    this.machine.memory.free(this.pages.base);
     super.destroy();
   }
 }
