@@ -63,6 +63,23 @@ export class ChunkQueue {
     this.position += size;
   }
 
+  /** All bytes that have not been read, where they lie in one piece. */
+  get piece(): Uint8Array | undefined {
+    const [next] = this.#pending;
+    if (next === undefined) return this.bytes.subarray(this.position);
+    if (this.position < this.bytes.length || this.#pending.length > 1) return undefined;
+    this.#pending = [];
+    this.#pendingLength = 0;
+    this.#use(next);
+    return next;
+  }
+
+  /** Goes on in other memory. @param bytes begin with those that have not been read, which lay in one piece */
+  replace(bytes: Uint8Array): void {
+    this.#use(bytes);
+    this.#owned = false;
+  }
+
   /** Copies what has not been read, so that the caller may use the memory of the last chunk again. */
   settle(): void {
     if (this.#owned) return;

@@ -2,7 +2,9 @@
  * Other link layers as Ethernet. Network programs begin to parse at an Ethernet header; a capture of a tunnel, of the
  * loopback device of another system or of "any" device has another one, or none.
  */
+import { InputError } from '../base/error.ts';
 import type { LinkType } from './linktype.ts';
+import type { CaptureInterface, Packet } from './packet.ts';
 
 /** How packets of a link type become Ethernet frames. */
 export interface FrameConversion {
@@ -100,4 +102,46 @@ const CONVERSIONS: Readonly<Record<string, FrameConversion>> = {
 export function frameConversion(type: LinkType): FrameConversion | 'none' | undefined {
   if (type.name === 'ETHERNET') return undefined;
   return CONVERSIONS[type.name] ?? 'none';
+}
+
+/** Makes the packets of one capture into Ethernet frames, and remembers what that took. */
+export class FrameConverter {
+  readonly #name: string;
+  readonly #conversions = new Map<CaptureInterface, FrameConversion | undefined>();
+
+  /** @param name of the file, for messages */
+  constructor(name: string) {
+    this.#name = name;
+  }
+
+  /** What was done to packets of other link types than Ethernet, by the link type's name. */
+  get done(): ReadonlyMap<string, string> {
+    const done = new Map<string, string>();
+    for (const [source, conversion] of this.#conversions) {
+      if (conversion !== undefined) done.set(source.linkType.name, conversion.what);
+    }
+    return done;
+  }
+
+  /**
+   * The packet as an Ethernet frame; one that lacks a part of its link header stays as it is.
+   * @throws InputError `run-link-type` when packets of the interface can't be made into frames
+   */
+  frame(packet: Pick<Packet, 'data' | 'interface'>): Uint8Array {
+    return this.#conversion(packet.interface)?.toEthernet(packet.data) ?? packet.data;
+  }
+
+  #conversion(source: CaptureInterface): FrameConversion | undefined {
+    if (this.#conversions.has(source)) return this.#conversions.get(source);
+    const conversion = frameConversion(source.linkType);
+    if (conversion === 'none') {
+      throw new InputError(
+        'run-link-type',
+        `${this.#name}: interface ${source.id} has packets of link type ${source.linkType.name}, which can't be ` +
+          `made into the Ethernet frames that network programs take`,
+      );
+    }
+    this.#conversions.set(source, conversion);
+    return conversion;
+  }
 }

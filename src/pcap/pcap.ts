@@ -9,7 +9,7 @@
 import { InputError } from '../base/error.ts';
 import type { ChunkQueue } from './chunks.ts';
 import { linkType } from './linktype.ts';
-import { type CaptureInterface, type Packet, packetLimit } from './packet.ts';
+import { type CaptureFormat, type CaptureInterface, type Packet, packetLimit } from './packet.ts';
 
 export const PCAP_MAGIC = { us: 0xa1b2c3d4, ns: 0xa1b23c4d } as const;
 export const FILE_HEADER = 24;
@@ -21,13 +21,25 @@ export interface Wanted {
   readonly size: number;
 }
 
+/** How the records that come next are laid out: what finding packets in them takes. */
+export interface RecordLayout {
+  readonly format: CaptureFormat;
+  readonly littleEndian: boolean;
+  /** By the number that records name them by. */
+  readonly interfaces: readonly CaptureInterface[];
+}
+
 /** Reads the records of one format from a queue. */
 export interface CaptureDecoder {
   readonly interfaces: readonly CaptureInterface[];
+  /** Known once there is an interface. */
+  readonly layout: RecordLayout | undefined;
   /** What the last call of `next` that gave nothing waits for. */
   readonly wanted: Wanted | undefined;
   /** The next packet, or `undefined` until more bytes have come. */
   next(queue: ChunkQueue): Packet | undefined;
+  /** Counts packets, a record each, that somebody else took from the queue. */
+  passed(packets: number): void;
 }
 
 /** The low 16 bits are the link type; the top four count the frame check sequence's 16-bit words when bit 26 is set. */
@@ -79,6 +91,15 @@ export class PcapDecoder implements CaptureDecoder {
       nanoseconds: fraction - carry * 1e9,
       interface: source,
     };
+  }
+
+  get layout(): RecordLayout | undefined {
+    if (this.interfaces.length === 0) return undefined;
+    return { format: 'pcap', littleEndian: this.#littleEndian, interfaces: this.interfaces };
+  }
+
+  passed(packets: number): void {
+    this.#number += packets;
   }
 
   #want(part: string, size: number): undefined {

@@ -10,7 +10,7 @@ import { InputError } from '../base/error.ts';
 import type { ChunkQueue } from './chunks.ts';
 import { linkType } from './linktype.ts';
 import { type CaptureInterface, MAX_TRANSFER, type Packet, packetLimit } from './packet.ts';
-import type { CaptureDecoder, Wanted } from './pcap.ts';
+import type { CaptureDecoder, RecordLayout, Wanted } from './pcap.ts';
 
 export const BLOCK = {
   sectionHeader: 0x0a0d0d0a,
@@ -58,6 +58,17 @@ export class PcapngDecoder implements CaptureDecoder {
   /** @param name of the file, for messages */
   constructor(name: string) {
     this.#name = name;
+  }
+
+  get layout(): RecordLayout | undefined {
+    if (this.#section.length === 0) return undefined;
+    const interfaces = this.#section.map(({ source }) => source);
+    return { format: 'pcapng', littleEndian: this.#littleEndian, interfaces };
+  }
+
+  passed(packets: number): void {
+    this.#number += packets;
+    this.#blocks += packets;
   }
 
   next(queue: ChunkQueue): Packet | undefined {

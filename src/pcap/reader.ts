@@ -1,7 +1,7 @@
 import { Bug, InputError } from '../base/error.ts';
 import { ChunkQueue } from './chunks.ts';
 import type { CaptureFormat, CaptureInterface, Packet } from './packet.ts';
-import { type CaptureDecoder, PCAP_MAGIC, PcapDecoder } from './pcap.ts';
+import { type CaptureDecoder, PCAP_MAGIC, PcapDecoder, type RecordLayout } from './pcap.ts';
 import { BLOCK, PcapngDecoder } from './pcapng.ts';
 
 /** What a file that is no capture most likely is, by its first four bytes in big-endian order and a mask. */
@@ -60,6 +60,29 @@ export class CaptureReader {
 
   feed(chunk: Uint8Array): void {
     this.#queue.feed(chunk);
+  }
+
+  // For who finds packets in the bytes himself and leaves to the reader what is out of the ordinary.
+
+  /** How the next records are laid out, once a packet or an interface was read. */
+  get layout(): RecordLayout | undefined {
+    return this.#decoder?.layout;
+  }
+
+  /** All bytes that were fed and not read, where they lie in one piece of what was fed. */
+  get piece(): Uint8Array | undefined {
+    return this.#queue.piece;
+  }
+
+  /** Goes on in other memory. @param bytes what {@link piece} has, and what follows it in the file */
+  replace(bytes: Uint8Array): void {
+    this.#queue.replace(bytes);
+  }
+
+  /** Passes over bytes of {@link piece} that are whole records of packets. */
+  pass(bytes: number, packets: number): void {
+    this.#queue.skip(bytes);
+    this.#decoder?.passed(packets);
   }
 
   /** The next packet, or `undefined` when another chunk is needed. */
