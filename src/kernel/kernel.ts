@@ -12,6 +12,7 @@ import { RedirectInfo } from './net/redirect.ts';
 import { testRun } from './net/test-run.ts';
 import { Bpffs } from './objects/bpffs.ts';
 import { BtfObject } from './objects/btf-object.ts';
+import { fdInfo } from './objects/fd-info.ts';
 import { FdTable } from './objects/fd-table.ts';
 import { IdTable } from './objects/id-table.ts';
 import { type Clock, Grace, hostClock, seededRandom } from './objects/machine.ts';
@@ -159,6 +160,18 @@ export class EmbeddedKernel implements Kernel {
     throw new InputError('kernel-close', `closing file descriptor ${fd}: it is not open (EBADF)`, {
       errno: 'EBADF',
     });
+  }
+
+  /** What Linux shows of a file descriptor in `/proc/self/fdinfo`. */
+  fdInfo(fd: Fd): string {
+    const object = this.#state.objectAt(fd);
+    return object ? fdInfo(object, this.possibleCpus) : '';
+  }
+
+  /** Nanoseconds from 1970 to this kernel's boot, by its clocks. */
+  bootedAt(): bigint {
+    const { clock } = this.#state;
+    return clock.realtime() - clock.boottime();
   }
 
   /** Hears the lines of `bpf_trace_printk`. @returns what ends it */

@@ -1,4 +1,5 @@
 import { PROG_LOAD_FLAGS } from '../../sys/flags.ts';
+import type { ProgType } from '../../sys/prog-types.ts';
 import { Program } from '../objects/program.ts';
 import { errno, type Status } from './map.ts';
 import { ObjectArray } from './object-array.ts';
@@ -6,7 +7,12 @@ import { ObjectArray } from './object-array.ts';
 /** Programs to tail-call. All of them, and all that call them through this map, are of one make. */
 export class ProgArrayMap extends ObjectArray<Program> {
   /** The first program that had to do with the map says what fits it. */
-  #owner: { readonly type: string; readonly frags: boolean; readonly attach: string } | undefined;
+  #owner: { readonly type: ProgType; readonly frags: boolean; readonly attach: string } | undefined;
+
+  /** The type of its programs, once one has to do with it. */
+  get ownerType(): ProgType | undefined {
+    return this.#owner?.type;
+  }
 
   /** The program in a slot. */
   program(index: number): Program | undefined {

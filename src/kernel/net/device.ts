@@ -63,6 +63,11 @@ export class Devices {
     return this.#byIndex.get(ifindex);
   }
 
+  /** All of them, in the order of their indices. */
+  list(): readonly NetDevice[] {
+    return [...this.#byIndex.values()].sort((a, b) => a.ifindex - b.ifindex);
+  }
+
   close(): void {
     for (const { addr } of this.#byIndex.values()) this.#memory.free(addr);
     this.#byIndex.clear();
