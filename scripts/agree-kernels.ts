@@ -263,6 +263,9 @@ export class TwoKernels implements Kernel {
     return result!;
   }
 
+  get os(): Kernel['os'] {
+    return this.#linux.os;
+  }
   get release(): string {
     return this.#linux.release;
   }

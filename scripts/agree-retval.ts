@@ -85,6 +85,9 @@ class FlaggedKernel implements Kernel {
     };
   }
 
+  get os(): Kernel['os'] {
+    return this.#kernel.os;
+  }
   vmlinuxBtf(): Uint8Array | undefined {
     return this.#kernel.vmlinuxBtf();
   }

@@ -1,7 +1,8 @@
 /** The embedded kernel: bpf(2) in any process, with memory, clock, randomness and processors of its own. */
 import { InputError } from '../base/error.ts';
 import { parseBtf } from '../btf/index.ts';
-import type { Bpf, Fd, Kernel } from '../sys/kernel.ts';
+import type { Bpf, Fd, Kernel, Mapping, SystemCalls } from '../sys/kernel.ts';
+import { PERF_SAMPLE, PERF_SOFTWARE, PERF_TYPES } from '../sys/perf.ts';
 import { isImplemented } from './helpers/callable.ts';
 import type { RunKernel, Task } from './interpreter/index.ts';
 import { Jit } from './jit/index.ts';
@@ -19,6 +20,7 @@ import { type Clock, Grace, hostClock, seededRandom } from './objects/machine.ts
 import type { KernelObject } from './objects/object.ts';
 import { PerfEvent, type PerfRecord } from './objects/perf-event.ts';
 import type { Program } from './objects/program.ts';
+import { EmbeddedSystemCalls } from './os.ts';
 import { createBpf, type KernelState } from './syscall/index.ts';
 import { ALL_CAPABILITIES, type Capabilities } from './verifier/index.ts';
 
@@ -64,6 +66,7 @@ const CONFIG: Readonly<Record<string, string>> = {
 export class EmbeddedKernel implements Kernel {
   readonly name = 'embedded';
   readonly bpf: Bpf;
+  readonly os: SystemCalls;
   readonly release: string;
   readonly possibleCpus: number;
   readonly memory: Memory;
@@ -71,8 +74,11 @@ export class EmbeddedKernel implements Kernel {
   readonly bpffs = new Bpffs();
   /** For what runs programs outside of bpf(2): hooks, debuggers. */
   readonly runtime: RunKernel;
+  readonly #os: EmbeddedSystemCalls;
   readonly #state: KernelState;
   readonly #options: KernelOptions;
+  /** Of the perf events that {@link perfEventOpen} opened. */
+  readonly #rings = new Map<Fd, Mapping>();
   readonly #traceReaders = new Set<(line: string) => void>();
 
   constructor(options: KernelOptions = {}) {
@@ -91,6 +97,8 @@ export class EmbeddedKernel implements Kernel {
     this.#state = this.#createState(cpu);
     this.runtime = this.#createRuntime();
     this.bpf = createBpf(this.#state);
+    this.#os = new EmbeddedSystemCalls(this.#state);
+    this.os = this.#os;
   }
 
   #createState(cpu: number): KernelState {
@@ -156,6 +164,9 @@ export class EmbeddedKernel implements Kernel {
   }
 
   closeFd(fd: Fd): void {
+    this.#os.forget(fd);
+    this.#rings.get(fd)?.close();
+    this.#rings.delete(fd);
     if (this.#state.fds.close(fd)) return;
     throw new InputError('kernel-close', `closing file descriptor ${fd}: it is not open (EBADF)`, {
       errno: 'EBADF',
@@ -184,7 +195,15 @@ export class EmbeddedKernel implements Kernel {
   perfEventOpen(cpu: number, pages = 64): Fd {
     if (cpu < 0 || cpu >= this.possibleCpus)
       throw wrongOption(`there is no CPU ${cpu} to open a perf event on`);
-    return this.#state.fds.open(new PerfEvent(cpu, pages));
+    const fd = this.os.perf_event_open({
+      type: PERF_TYPES.PERF_TYPE_SOFTWARE,
+      config: PERF_SOFTWARE.PERF_COUNT_SW_BPF_OUTPUT,
+      sample_type: PERF_SAMPLE.PERF_SAMPLE_RAW,
+      wakeup: 1,
+      cpu,
+    });
+    this.#rings.set(fd, this.os.mmap(fd, { length: (1 + pages) * 4096, writable: true }));
+    return fd;
   }
 
   /** Takes the records of a perf event. @param fd of `perfEventOpen` */
@@ -202,10 +221,7 @@ export class EmbeddedKernel implements Kernel {
     const object = this.#state.objectAt(fd);
     const source =
       object instanceof RingbufMap ? object : this.#object(fd, PerfEvent, 'ringbuf map or perf event');
-    source.onRecord = notify;
-    return () => {
-      source.onRecord = undefined;
-    };
+    return this.#os.listen(source, notify);
   }
 
   /** Gives each CPU an event in a perf event array, as readers of such maps do. @returns the events, by CPU */
@@ -236,6 +252,7 @@ export class EmbeddedKernel implements Kernel {
 
   /** Lets go of every file descriptor and pin, and of the devices: nothing runs here any more. */
   close(): void {
+    this.#os.close();
     this.#state.fds.closeAll();
     this.bpffs.clear();
     this.runtime.devices.close();

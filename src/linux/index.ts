@@ -1,3 +1,3 @@
 /** The real Linux kernel behind the interface of `sys/`. */
 export { type LinuxOptions, type LinuxStatus, linuxStatus, openLinux } from './kernel.ts';
-export { type MapFdOptions, type Mapping, mapFd } from './mmap.ts';
+export { mapFd } from './mmap.ts';

@@ -1,13 +1,16 @@
 import { closeSync } from 'node:fs';
-import type { Bpf, Fd, Kernel } from '../sys/index.ts';
+import type { Bpf, Fd, Kernel, SystemCalls } from '../sys/index.ts';
 import { batchCommands } from './batch.ts';
 import { Caller } from './call.ts';
+import { Poller } from './epoll.ts';
 import { infoCommands } from './info.ts';
 import { type Libc, libc, unsupported } from './libc.ts';
 import { linkCommands } from './link.ts';
 import { LogBuffer } from './log.ts';
 import { mapCommands } from './map.ts';
+import { mapFd } from './mmap.ts';
 import { objectCommands } from './object.ts';
+import { openPerfEvent, pausePerfEvent } from './perf.ts';
 import { loadCommands } from './prog.ts';
 import { queryCommands } from './query.ts';
 import { possibleCpus, System } from './system.ts';
@@ -22,9 +25,11 @@ export interface LinuxOptions {
 class LinuxKernel implements Kernel {
   readonly name = 'linux';
   readonly bpf: Bpf;
+  readonly os: SystemCalls;
   readonly possibleCpus: number;
   readonly #caller: Caller;
   readonly #system = new System();
+  readonly #poller: Poller;
 
   constructor(library: Libc, options: LinuxOptions) {
     this.possibleCpus = possibleCpus();
@@ -39,6 +44,14 @@ class LinuxKernel implements Kernel {
       ...queryCommands(caller),
       ...objectCommands(caller),
       ...infoCommands(caller),
+    };
+    const poller = new Poller(library);
+    this.#poller = poller;
+    this.os = {
+      perf_event_open: (attr) => caller.adopt(openPerfEvent(library, attr)),
+      perf_event_pause: (event, paused) => pausePerfEvent(library, event, paused),
+      mmap: mapFd,
+      poll: (fds, options) => poller.poll(fds, options),
     };
   }
 
@@ -60,12 +73,14 @@ class LinuxKernel implements Kernel {
 
   closeFd(fd: Fd): void {
     this.#caller.forget(fd);
+    this.#poller.forget(fd);
     closeSync(fd);
   }
 
   /** Closes every file descriptor that this object gave and that was not closed. */
   close(): void {
     for (const fd of this.#caller.openFds) this.closeFd(fd);
+    this.#poller.close();
   }
 
   [Symbol.dispose](): void {

@@ -7,6 +7,7 @@ import { InputError } from '../base/error.ts';
 
 /** bpf(2)'s number by Node's name of the processor. @see arch/x86/entry/syscalls/syscall_64.tbl, asm-generic/unistd.h */
 const BPF_SYSCALL: Readonly<Record<string, number>> = { x64: 321, arm64: 280 };
+const PERF_EVENT_OPEN_SYSCALL: Readonly<Record<string, number>> = { x64: 298, arm64: 241 };
 
 export interface Libc {
   /** bpf(2). @returns what the kernel returns, or the negated errno */
@@ -15,6 +16,21 @@ export interface Libc {
   mmap(address: number, length: number, prot: number, flags: number, fd: number, offset: number): number;
   /** munmap(2). @returns 0 or the negated errno */
   munmap(address: number, length: number): number;
+  /** perf_event_open(2). @returns the file descriptor, or the negated errno */
+  perfEventOpen(attr: Uint8Array, pid: number, cpu: number, group: number, flags: number): number;
+  /** ioctl(2). @returns what the kernel returns, or the negated errno */
+  ioctl(fd: number, request: number, argument: number): number;
+  /** eventfd(2). @returns the file descriptor, or the negated errno */
+  eventfd(initial: number, flags: number): number;
+  /** epoll_create1(2). @returns the file descriptor, or the negated errno */
+  epollCreate(flags: number): number;
+  /** epoll_ctl(2). @returns 0 or the negated errno */
+  epollCtl(epoll: number, operation: number, fd: number, event: Uint8Array | null): number;
+  /**
+   * epoll_wait(2) on another thread, without end. The bytes must stay reachable until it is answered.
+   * @param answer takes what the kernel returned, -1 for an error
+   */
+  epollWait(epoll: number, events: Uint8Array, most: number, answer: (result: number) => void): void;
   /** Where the bytes are. They stay there as long as their `ArrayBuffer` is reachable. */
   addressOf(bytes: Uint8Array): number;
   /** Memory that is not JavaScript's. Touching it after it is unmapped ends the process. */
@@ -60,16 +76,40 @@ function load(): Libc {
     offset: number,
   ) => number = library.func('intptr_t mmap(intptr_t, size_t, int, int, int, long)');
   const munmap: (address: number, length: number) => number = library.func('int munmap(uintptr_t, size_t)');
+  const perfEventOpen: (
+    number: number,
+    attr: Uint8Array,
+    pid: number,
+    cpu: number,
+    group: number,
+    flags: number,
+  ) => number = library.func('long syscall(long, void *, int, int, int, unsigned long)');
+  const ioctl: (fd: number, request: number, argument: number) => number = library.func(
+    'int ioctl(int, unsigned long, unsigned long)',
+  );
+  const eventfd: (initial: number, flags: number) => number = library.func('int eventfd(unsigned int, int)');
+  const epollCreate: (flags: number) => number = library.func('int epoll_create1(int)');
+  const epollCtl: (epoll: number, operation: number, fd: number, event: Uint8Array | null) => number =
+    library.func('int epoll_ctl(int, int, int, void *)');
+  const epollWait = library.func('int epoll_wait(int, uintptr_t, int, int)');
+  const answer = (result: number): number => (result < 0 ? -koffi.errno() : result);
   return {
-    bpf: (command, attr, size) => {
-      const result = syscall(number, command, attr, size);
-      return result < 0 ? -koffi.errno() : result;
-    },
+    bpf: (command, attr, size) => answer(syscall(number, command, attr, size)),
     mmap: (...args) => {
       const address = mmap(...args);
       return address === -1 ? -koffi.errno() : address;
     },
-    munmap: (address, length) => (munmap(address, length) < 0 ? -koffi.errno() : 0),
+    munmap: (address, length) => answer(munmap(address, length)),
+    perfEventOpen: (...args) => answer(perfEventOpen(PERF_EVENT_OPEN_SYSCALL[process.arch]!, ...args)),
+    ioctl: (...args) => answer(ioctl(...args)),
+    eventfd: (...args) => answer(eventfd(...args)),
+    epollCreate: (flags) => answer(epollCreate(flags)),
+    epollCtl: (...args) => answer(epollCtl(...args)),
+    epollWait: (epoll, events, most, done) => {
+      epollWait.async(epoll, koffi.address(events), most, -1, (error: unknown, result: number) =>
+        done(error ? -1 : result),
+      );
+    },
     addressOf: (bytes) => Number(koffi.address(bytes)),
     memoryAt: (address, length) => koffi.view(BigInt(address), length),
   };

@@ -1,5 +1,5 @@
 import { InputError } from '../base/error.ts';
-import { errnoName, type Fd } from '../sys/index.ts';
+import { errnoName, type Fd, type Mapping, type MmapOptions } from '../sys/index.ts';
 import { libc } from './libc.ts';
 
 const PROT_READ = 1;
@@ -10,22 +10,13 @@ const MAP_FIXED = 0x10;
 const MAP_ANONYMOUS = 0x20;
 const MAP_NORESERVE = 0x4000;
 
-export interface MapFdOptions {
-  /** Bytes; the kernel rounds it up to whole pages. */
-  readonly length: number;
-  /** Bytes from the start of what the fd is, a multiple of the page size; default 0. */
-  readonly offset?: number;
-  /** Default false: writing to the memory ends the process. */
-  readonly writable?: boolean;
-}
-
 /** Unmaps what no view reaches any more; unmapping earlier would let one crash the process. */
 const unreachable = new FinalizationRegistry<{ readonly address: number; readonly length: number }>(
   ({ address, length }) => libc().munmap(address, length),
 );
 
 /** A file descriptor's memory, shared with the kernel and its programs. */
-export class Mapping implements Disposable {
+class LinuxMapping implements Mapping {
   /** The memory itself. After {@link close} it is cut off from the kernel and reads as zeros. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly #address: number;
@@ -52,14 +43,14 @@ export class Mapping implements Disposable {
 }
 
 /** Maps what a file descriptor is (an array with `BPF_F_MMAPABLE`, a ring buffer, a perf event) into this process. */
-export function mapFd(fd: Fd, options: MapFdOptions): Mapping {
+export function mapFd(fd: Fd, options: MmapOptions): Mapping {
   const { length, offset = 0, writable = false } = options;
   const prot = writable ? PROT_READ | PROT_WRITE : PROT_READ;
   const address = libc().mmap(0, length, prot, MAP_SHARED, fd, offset);
   if (address < 0) {
     throw mapFailure(`mapping ${length} bytes at offset ${offset} of fd ${fd} into memory`, -address);
   }
-  return new Mapping(address, length);
+  return new LinuxMapping(address, length);
 }
 
 function mapFailure(doing: string, number: number): InputError {

@@ -64,6 +64,16 @@ export {
 } from './link-types.ts';
 export { isMapType, MAP_TYPES, type MapType, mapTypeId, mapTypeName, mapTypeNames } from './map-types.ts';
 export {
+  PERF_ATTR_FLAGS,
+  PERF_PAGE,
+  PERF_RECORD,
+  PERF_SAMPLE,
+  PERF_SOFTWARE,
+  PERF_TYPES,
+  type PerfAttrFlag,
+  type PerfEventAttr,
+} from './perf.ts';
+export {
   isProgType,
   PROG_TYPES,
   type ProgType,

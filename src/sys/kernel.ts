@@ -8,6 +8,7 @@
  * @see man 2 bpf; include/uapi/linux/bpf.h, union bpf_attr
  */
 import type { Brand } from '../base/brand.ts';
+import type { PerfEventAttr } from './perf.ts';
 import type { AttachType, Command, LinkType, MapType, ProgType } from './tables.ts';
 
 /** A file descriptor of the kernel that gave it. */
@@ -408,10 +409,54 @@ export interface CommandTypes {
 /** `bpf(2)`, a method for each command. */
 export type Bpf = { readonly [C in Command]: (attr: CommandTypes[C]['attr']) => CommandTypes[C]['result'] };
 
+export interface MmapOptions {
+  /** Bytes; the kernel rounds it up to whole pages. */
+  readonly length: number;
+  /** Bytes from the start of what the fd is, a multiple of the page size; default 0. */
+  readonly offset?: number;
+  /** Default false. On Linux, writing to memory that is not writable ends the process. */
+  readonly writable?: boolean;
+}
+
+/** Memory that is shared with a kernel and its programs. */
+export interface Mapping extends Disposable {
+  /**
+   * The memory. Take it anew after each call of the kernel: the embedded one moves all of its memory when it grows, and
+   * views of where it was are then empty. After {@link close} it reads as zeros or is empty.
+   */
+  readonly bytes: Uint8Array;
+  close(): void;
+}
+
+export interface PollOptions {
+  /** Wait until they can be written to (user ring buffers), not read from. */
+  readonly write?: boolean;
+  /** Milliseconds; default without end. */
+  readonly timeout?: number;
+  /** Ends the wait with its reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** The system calls beside bpf(2) that BPF needs. Failures throw an `InputError` with its errno, as there. */
+export interface SystemCalls {
+  /** perf_event_open(2). */
+  perf_event_open(attr: PerfEventAttr): Fd;
+  /** Stops what an event records, so that its ring can be read at rest, or goes on (`PERF_EVENT_IOC_PAUSE_OUTPUT`). */
+  perf_event_pause(event: Fd, paused: boolean): void;
+  /** mmap(2), shared: an array with `BPF_F_MMAPABLE`, a ring buffer, a perf event. */
+  mmap(fd: Fd, options: MmapOptions): Mapping;
+  /**
+   * Resolves with those of the files (ring buffers, perf events) that there was something new in since the last poll of
+   * them; with none after the timeout. What was there before the first poll counts. Nothing is burnt while it waits.
+   */
+  poll(fds: readonly Fd[], options?: PollOptions): Promise<readonly Fd[]>;
+}
+
 /** A kernel that answers `bpf(2)`. */
 export interface Kernel extends Disposable {
   readonly name: 'embedded' | 'linux';
   readonly bpf: Bpf;
+  readonly os: SystemCalls;
   /** `uname -r`, such as `6.18.44`; the embedded kernel says which Linux it behaves as. */
   readonly release: string;
   /** CPUs that a per-CPU value has a slot for. */

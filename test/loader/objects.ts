@@ -27,6 +27,11 @@ export class FakeKernel implements Kernel {
   readonly open = new Set<Fd>();
   readonly pinned = new Map<string, Fd>();
   readonly bpf: Bpf;
+  readonly os: Kernel['os'] = new Proxy({} as Kernel['os'], {
+    get: (_, name) => {
+      throw new Error(`the fake kernel has no ${String(name)}`);
+    },
+  });
   /** Called before each command; what it throws is the kernel's refusal. */
   refuse: (call: Call) => void = () => {};
   #next = 100;

@@ -196,6 +196,9 @@ export class JudgingKernel implements Kernel {
     };
   }
 
+  get os(): Kernel['os'] {
+    return this.#inner.os;
+  }
   get release(): string {
     return `${this.manner.version}.0`;
   }

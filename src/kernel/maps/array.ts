@@ -1,4 +1,4 @@
-import { MAP_UPDATE_FLAGS } from '../../sys/flags.ts';
+import { MAP_CREATE_FLAGS, MAP_UPDATE_FLAGS } from '../../sys/flags.ts';
 import { type Addr, at, NULL } from '../memory/index.ts';
 import type { Machine } from '../objects/machine.ts';
 import { genericBatchRead } from './batch.ts';
@@ -98,7 +98,10 @@ export class ArrayMap extends IndexedMap {
   constructor(machine: Machine, shape: MapShape) {
     super(machine, shape);
     this.#stride = roundUp8(shape.valueSize);
-    this.#values = machine.memory.allocate(this.#stride * shape.maxEntries, {
+    const size = this.#stride * shape.maxEntries;
+    // What user space maps begins and ends with a page.
+    const mappable = (shape.flags & MAP_CREATE_FLAGS.BPF_F_MMAPABLE) !== 0;
+    this.#values = machine.memory.allocate(mappable ? pageAlign(size) : size, {
       kind: 'map_value',
       owner: this.label,
       access: this.valueAccess,
@@ -108,6 +111,12 @@ export class ArrayMap extends IndexedMap {
 
   get elementPlaces(): ElementPlaces {
     return { base: this.#values, stride: this.#stride, cpuStride: 0 };
+  }
+
+  override userPages(offset: number, length: number, _writable: boolean): Addr | Status {
+    if ((this.shape.flags & MAP_CREATE_FLAGS.BPF_F_MMAPABLE) === 0) return errno('EINVAL');
+    if (offset + length > pageAlign(this.#stride * this.shape.maxEntries)) return errno('EINVAL');
+    return at(this.#values, offset);
   }
 
   lookup(key: Addr): Addr {
@@ -146,6 +155,10 @@ export class ArrayMap extends IndexedMap {
     this.machine.memory.free(this.#values);
     super.destroy();
   }
+}
+
+function pageAlign(size: number): number {
+  return Math.ceil(size / 4096) * 4096;
 }
 
 /** One array for each CPU. */

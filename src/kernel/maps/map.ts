@@ -84,6 +84,8 @@ export abstract class BpfMap extends KernelObject<'map'> {
   readonly addr: Addr;
   /** No more writes from user space. */
   frozen = false;
+  /** Mappings into user space that it may write to. */
+  writers = 0;
   /** The types of its keys and values, where the creator gave them; it holds the BTF. */
   types: { readonly btf: BtfObject; readonly key: number; readonly value: number } | undefined;
   /** A key's and a value's worth of memory, for calls by bytes. */
@@ -154,6 +156,14 @@ export abstract class BpfMap extends KernelObject<'map'> {
   }
 
   // User space.
+
+  /**
+   * What mmap(2) shows, from `offset` on, both in whole pages.
+   * @returns the address, or a negative errno: `ENOTSUPP` where the type can't be mapped
+   */
+  userPages(_offset: number, _length: number, _writable: boolean): Addr | Status {
+    return errno('ENOTSUPP');
+  }
 
   /** @param _asked what the caller's room for the value holds, where the type reads it */
   sysLookup(key: Uint8Array, _flags: number, _asked?: Uint8Array): SysValue {

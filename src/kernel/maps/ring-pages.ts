@@ -5,6 +5,7 @@
  * @see kernel/bpf/ringbuf.c, struct bpf_ringbuf
  */
 import { type Addr, at, type Memory } from '../memory/index.ts';
+import { errno, type Status } from './map.ts';
 
 const PAGE = 4096;
 
@@ -33,3 +34,21 @@ export function writePosition(memory: Memory, place: Addr, position: number): vo
   memory.writeU32(place, position % 2 ** 32);
   memory.writeU32(place + 4, Math.floor(position / 2 ** 32));
 }
+
+/** What mmap(2) shows of a ring. @param writable which stretch user space may map to write to @returns a negative errno for others */
+export function ringPages(
+  ring: RingPlace,
+  asked: { readonly offset: number; readonly length: number; readonly writable: boolean },
+  writable: (offset: number, length: number) => boolean,
+): Addr | Status {
+  const { offset, length } = asked;
+  if (asked.writable && !writable(offset, length)) return errno('EPERM');
+  if (offset + length > ring.length) return errno('EINVAL');
+  return at(ring.base, offset);
+}
+
+/** The program's ring: user space writes what it consumed. */
+export const consumerPage = (offset: number, length: number): boolean => offset === 0 && length === PAGE;
+
+/** User space's ring: it writes all but what programs consumed. */
+export const producerPages = (offset: number): boolean => offset !== 0;

@@ -8,7 +8,14 @@ import { type Addr, at, NULL } from '../memory/index.ts';
 import type { Machine } from '../objects/machine.ts';
 import { type Check, checkFlags, first, refuse } from './checks.ts';
 import { BpfMap, errno, type MapShape, type Status, type SysValue } from './map.ts';
-import { allocateRing, type RingPlace, readPosition, writePosition } from './ring-pages.ts';
+import {
+  allocateRing,
+  consumerPage,
+  type RingPlace,
+  readPosition,
+  ringPages,
+  writePosition,
+} from './ring-pages.ts';
 
 const PAGE = 4096;
 /** `struct bpf_ringbuf_hdr`: the record's length with two flag bits, and an offset that only Linux uses. */
@@ -145,6 +152,10 @@ export class RingbufMap extends BpfMap {
       this.#pending = Math.max(this.#pending, this.#consumed);
       if (data) yield data;
     }
+  }
+
+  override userPages(offset: number, length: number, writable: boolean): Addr | Status {
+    return ringPages(this.pages, { offset, length, writable }, consumerPage);
   }
 
   lookup(_key: Addr): Addr {

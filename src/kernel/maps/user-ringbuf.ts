@@ -1,7 +1,14 @@
 import { type Addr, at, NULL } from '../memory/index.ts';
 import type { Machine } from '../objects/machine.ts';
 import { BpfMap, errno, type MapShape, type Status, type SysValue } from './map.ts';
-import { allocateRing, type RingPlace, readPosition, writePosition } from './ring-pages.ts';
+import {
+  allocateRing,
+  producerPages,
+  type RingPlace,
+  readPosition,
+  ringPages,
+  writePosition,
+} from './ring-pages.ts';
 
 const HEADER = 8;
 const MOST = 0x3fff_ffff;
@@ -63,6 +70,10 @@ export class UserRingbufMap extends BpfMap {
   consume(): void {
     const record = this.peekRecord();
     if (record) this.#consumed += recordBytes(record.size);
+  }
+
+  override userPages(offset: number, length: number, writable: boolean): Addr | Status {
+    return ringPages(this.pages, { offset, length, writable }, producerPages);
   }
 
   lookup(_key: Addr): Addr {

@@ -129,6 +129,7 @@ export function mapCommands(state: KernelState): MapCommands {
         throw fail(call, 'ENOTSUPP', reason);
       }
       demand(call, file, { write: true });
+      if (map.writers > 0) throw fail(call, 'EBUSY', 'user space has it mapped to write to');
       map.frozen = true;
     },
 
