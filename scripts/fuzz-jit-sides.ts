@@ -93,6 +93,12 @@ export class Side {
     this.#kernel.closeFd(fd);
   }
 
+  /** Lets go of the maps. */
+  close(): void {
+    const fds = new Set([...this.#maps.values(), ...this.#hops.values(), this.#btf]);
+    for (const fd of fds) this.#kernel.closeFd(fd);
+  }
+
   /** Puts file descriptors and functions in their places. */
   #place({ type, bytes, starts }: FuzzCode): Uint8Array {
     const placed = bytes.slice();

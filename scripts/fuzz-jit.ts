@@ -48,37 +48,40 @@ interface Progress {
 
 /** Programs between two reports. */
 const REPORT = 500;
-/** Programs after which the kernels begin anew, so that what one leaves behind can not hide anything for ever. */
+/** Programs after which the maps are new: a Bloom filter is never emptied. */
 const FRESH = 2000;
 
 function work(cpu: number): void {
   const status = linuxStatus();
   const cpus = status.ok ? openLinux().possibleCpus : 2;
-  const begin = () => [
+  const begin = (): readonly Side[] => [
     new Side('compiled', cpus, Math.min(cpu, cpus - 1)),
     new Side('interpreted', cpus, Math.min(cpu, cpus - 1)),
+    ...(status.ok ? [new Side('Linux', cpus, cpu)] : []),
   ];
-  const linux = status.ok ? new Side('Linux', cpus, cpu) : undefined;
-  let embedded = begin();
+  let sides = begin();
+  const again = () => {
+    for (const side of sides) side.close();
+    sides = begin();
+  };
   let counts = { done: 0, accepted: 0, linux: 0, disagreements: 0, differences: 0 };
   const report = (text?: string) => {
     console.log(JSON.stringify({ ...counts, ...(text !== undefined && { text }) } satisfies Progress));
     counts = { done: 0, accepted: 0, linux: 0, disagreements: 0, differences: 0 };
   };
   for (let i = 0; i < wanted; i++) {
-    if (i % FRESH === FRESH - 1) embedded = begin();
+    if (i % FRESH === FRESH - 1) again();
     const seed = first + i;
-    const sides = linux ? [...embedded, linux] : embedded;
     const found = one(seed, sides, cpus);
     counts.done++;
     if (found.accepted) counts.accepted++;
-    if (found.accepted && linux) counts.linux++;
+    if (found.accepted && status.ok) counts.linux++;
     if (found.problem !== undefined) {
       if (found.accepted) counts.differences++;
       else counts.disagreements++;
       report(`seed ${seed}: ${found.problem}`);
       // The maps of the sides are no longer alike in what can't be emptied.
-      embedded = begin();
+      again();
     } else if (counts.done === REPORT) report();
   }
   report();
