@@ -1,6 +1,7 @@
 /** Bundles the library's entry points and the executables into `dist/`; `tsc` writes the declarations beside them. */
 import { readFileSync, rmSync } from 'node:fs';
 import { build } from 'esbuild';
+import './build-wasm.ts';
 
 const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
 

@@ -6,7 +6,7 @@ import { LIMITS } from '../../sys/limits.ts';
 import { CODE_BASE } from '../interpreter/executable.ts';
 import { writes } from '../interpreter/registers.ts';
 import type { FunctionWriter } from './function.ts';
-import { writeHostCall } from './host-call.ts';
+import { writeHostCall, writeNativeCall } from './host-call.ts';
 import { AREA, FRAME, type Lowering } from './unit.ts';
 import { OP, TYPE } from './wasm/opcodes.ts';
 
@@ -27,8 +27,10 @@ export function writeCall(f: FunctionWriter, { target }: Extract<Insn, { kind: '
       f.getLow(target.reg);
       writeHostCall(f, f.unit.register, false);
       return f.set(0);
-    case 'kfunc':
-      return f.abort(slot);
+    case 'kfunc': {
+      const lowering = f.unit.kfunc?.(slot, target.btfId);
+      return lowering ? writeLowering(f, lowering, slot) : f.abort(slot);
+    }
     default:
       return unreachable(target);
   }
@@ -57,6 +59,9 @@ function writeLowering(f: FunctionWriter, lowering: Lowering, slot: number) {
   switch (lowering.kind) {
     case 'host':
       writeHostCall(f, lowering);
+      return f.set(0);
+    case 'native':
+      writeNativeCall(f, lowering);
       return f.set(0);
     case 'element':
       writeElement(f, lowering);

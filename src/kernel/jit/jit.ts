@@ -18,7 +18,7 @@ import { lowerHelper } from './lower.ts';
 import { memoryLimits } from './memory-limits.ts';
 import { contextPlaces } from './places.ts';
 import { type Current, JitRun } from './run.ts';
-import { translate } from './translate.ts';
+import { NATIVE, translate } from './translate.ts';
 import { AREA, type PacketPlace, type Unit } from './unit.ts';
 import { type WasmFunction, type WasmTable, wasm } from './wasm/host.ts';
 
@@ -72,6 +72,12 @@ export class Jit {
     return compiled;
   }
 
+  /** For code that calls the entry functions itself, by {@link CompiledProgram.index}; holds while there are programs. */
+  get entries(): { readonly table: WasmTable; readonly area: Addr } {
+    if (this.#table === undefined || this.#area === NULL) throw new Bug('no program is compiled');
+    return { table: this.#table, area: this.#area };
+  }
+
   /** Makes ready for a run of any program on the context. */
   enter(context: RunContext | undefined): void {
     const current = this.#current;
@@ -107,6 +113,7 @@ export class Jit {
         programs: this.#table!,
         area: new wasm.Global({ value: 'i32', mutable: false }, this.#area),
       },
+      [NATIVE]: { ...kernel.machine.memory.native.functions },
     });
     for (const slot of callbacks) run.callbacks.set(slot, exports[`callback ${slot}`]!);
     this.#table!.set(index, exports.main!);

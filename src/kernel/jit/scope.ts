@@ -1,5 +1,5 @@
 /** What the functions of one module share. */
-import type { HostCall } from './unit.ts';
+import type { HostCall, NativeCall } from './unit.ts';
 
 export interface ModuleScope {
   /** The function that begins at a slot: its index, how many of r1 on it takes, and whether as 32 bits. */
@@ -8,6 +8,7 @@ export interface ModuleScope {
   ) => { readonly index: number; readonly params: number; readonly narrow: boolean } | undefined;
   /** Index of an imported function. */
   readonly host: (call: HostCall) => number;
+  readonly native: (call: NativeCall) => number;
   /** Global with the address of the processor's area. */
   readonly area: number;
   /** Global with the fuel that is left, where fuel is counted. */

@@ -2,7 +2,8 @@
  * Translates a unit to one WebAssembly module. Pure: the same unit gives the same bytes.
  *
  * The module imports the kernel's memory, the table of the entry functions that tail calls go to, the address of its
- * processor's area, and what its helpers are. It exports `main(frame, context)` for that table, `run(context)` and
+ * processor's area, and what its helpers are: functions of the host, and from `kernel` those in WebAssembly. It exports
+ * `main(frame, context)` for that table, `run(context)` and
  * `repeat(context, times)` for the host, or `raw(r1, r2)` for bare instructions, and the callbacks, by slot.
  */
 import type { Insn, Reg } from '../../isa/index.ts';
@@ -10,7 +11,7 @@ import { FunctionWriter } from './function.ts';
 import { buildGraph, type Graph } from './graph.ts';
 import { parametersOf } from './liveness.ts';
 import type { ModuleScope } from './scope.ts';
-import { AREA, type HostCall, type Lowering, type Unit } from './unit.ts';
+import { AREA, type HostCall, type Lowering, type NativeCall, type Unit } from './unit.ts';
 import { ByteWriter } from './wasm/bytes.ts';
 import { type FunctionType, ModuleWriter } from './wasm/module.ts';
 import { OP, TYPE, type ValueType } from './wasm/opcodes.ts';
@@ -27,6 +28,8 @@ const ENTRY: FunctionType = { params: ['i32', 'i32'], results: ['i64'] };
 const RAW_ENTRY: FunctionType = { params: ['i32', 'i32', 'i32'], results: ['i64'] };
 const CALLBACK: FunctionType = { params: ['i32', 'i64', 'i64', 'i64', 'i64', 'i64'], results: ['i64'] };
 const ARGUMENTS = 5;
+/** The module that the kernel's own functions are imported from. */
+export const NATIVE = 'kernel';
 
 interface Func {
   readonly start: number;
@@ -46,21 +49,24 @@ class Translator {
   readonly #unit: Unit;
   readonly #module = new ModuleWriter();
   readonly #host = new Map<string, { readonly call: HostCall; readonly index: number }>();
+  /** Functions of the kernel that are imported: their indices by name. */
+  readonly #native = new Map<string, number>();
   readonly #funcs = new Map<number, Func>();
   readonly #lowered = new Map<number, Lowering>();
 
   constructor(unit: Unit) {
-    const lower = unit.helper;
+    const once = (lower: Unit['helper']) => (slot: number, id: number) => {
+      let lowering = this.#lowered.get(slot);
+      if (lowering === undefined) {
+        lowering = lower(slot, id);
+        this.#lowered.set(slot, lowering);
+      }
+      return lowering;
+    };
     this.#unit = {
       ...unit,
-      helper: (slot, id) => {
-        let lowering = this.#lowered.get(slot);
-        if (lowering === undefined) {
-          lowering = lower(slot, id);
-          this.#lowered.set(slot, lowering);
-        }
-        return lowering;
-      },
+      helper: once(unit.helper),
+      ...(unit.kfunc && { kfunc: once(unit.kfunc) }),
     };
   }
 
@@ -74,12 +80,17 @@ class Translator {
     this.#import(unit.abort);
     if (unit.packet) this.#import(unit.packet.slow);
     if (unit.register) this.#import(unit.register);
+    if (unit.indirect) {
+      const { mapLoad, arenaLoad, arenaStore, arenaAtomic } = unit.indirect;
+      for (const call of [mapLoad, arenaLoad, arenaStore, arenaAtomic]) this.#import(call);
+    }
     for (const [, graph] of graphs) this.#importHelpers(graph);
     const fuel = unit.fuel ? module.importGlobal('fuel', 'i32', true) : undefined;
     this.#declare(graphs);
     const scope: ModuleScope = {
       func: (slot) => this.#funcs.get(slot),
       host: ({ name }) => this.#host.get(name)!.index,
+      native: ({ name }) => this.#native.get(name)!,
       area,
       fuel,
       entryType: module.type(ENTRY),
@@ -105,6 +116,7 @@ class Translator {
     const done = new Map<number, Graph>();
     const open = new Map<number, Graph>();
     const work = [unit.functions[0]!.start];
+    if (unit.handler !== undefined) work.unshift(unit.handler);
     while (work.length > 0) {
       const start = work.at(-1)!;
       const range = ranges.get(start);
@@ -146,20 +158,34 @@ class Translator {
 
   #importHelpers(graph: Graph): void {
     for (const [slot, insn] of this.#instructions(graph)) {
-      if (insn.kind !== 'call' || insn.target.kind !== 'helper') continue;
-      const lowering = this.#unit.helper(slot, insn.target.id);
+      if (insn.kind !== 'call') continue;
+      const lowering = this.#lowering(slot, insn);
+      if (lowering === undefined) continue;
       if (lowering.kind === 'host') this.#import(lowering);
+      if (lowering.kind === 'native') this.#importNative(lowering);
       if (lowering.kind === 'tail_call_any') this.#import(lowering.find);
     }
+  }
+
+  /** What the call becomes; `undefined` for one that stays in the program. */
+  #lowering(slot: number, { target }: Extract<Insn, { kind: 'call' }>): Lowering | undefined {
+    if (target.kind === 'helper') return this.#unit.helper(slot, target.id);
+    return target.kind === 'kfunc' ? this.#unit.kfunc?.(slot, target.btfId) : undefined;
   }
 
   #import(call: HostCall): void {
     if (this.#host.has(call.name)) return;
     const params: ValueType[] = call.args.map(({ as }) => as);
     if (call.frame) params.push('i32');
-    const results: ValueType[] =
-      call.result === 'none' ? [] : [call.result === 'i64' ? 'i64' : call.result === 'f64' ? 'f64' : 'i32'];
-    this.#host.set(call.name, { call, index: this.#module.importFunction(call.name, { params, results }) });
+    const type = { params, results: resultTypes(call.result) };
+    this.#host.set(call.name, { call, index: this.#module.importFunction(call.name, type) });
+  }
+
+  #importNative({ name, args, result }: NativeCall): void {
+    if (this.#native.has(name)) return;
+    const params = args.map((arg): ValueType => (typeof arg === 'object' && 'as' in arg ? arg.as : 'i32'));
+    const type = { params, results: resultTypes(result) };
+    this.#native.set(name, this.#module.importFunction(name, type, NATIVE));
   }
 
   #declare(graphs: ReadonlyMap<number, Graph>): void {
@@ -184,15 +210,17 @@ class Translator {
     });
   }
 
-  #callReads(slot: number, { target }: Extract<Insn, { kind: 'call' }>): number {
+  #callReads(slot: number, insn: Extract<Insn, { kind: 'call' }>): number {
+    const { target } = insn;
     if (target.kind === 'local') {
       const params = this.#funcs.get(slot + 1 + target.off)?.params ?? ARGUMENTS;
       return (1 << (params + 1)) - 2;
     }
-    if (target.kind !== 'helper') return 0;
-    const lowering = this.#unit.helper(slot, target.id);
+    const lowering = this.#lowering(slot, insn);
+    if (lowering === undefined) return 0;
     switch (lowering.kind) {
       case 'host':
+      case 'native':
         return masks(lowering);
       case 'element':
         return 1 << 2;
@@ -216,7 +244,7 @@ class Translator {
 
   /** Functions whose address is taken take all five arguments, whatever they use of them. */
   #exportCallbacks(): number[] {
-    const found = new Set<number>();
+    const found = new Set<number>(this.#unit.handler === undefined ? [] : [this.#unit.handler]);
     for (const { graph } of this.#funcs.values()) {
       for (const [slot, insn] of this.#instructions(graph)) {
         if (insn.kind === 'ldimm64' && insn.imm.kind === 'func') found.add(slot + 1 + insn.imm.off);
@@ -277,8 +305,15 @@ class Translator {
   }
 }
 
-function masks(call: HostCall): number {
-  return call.args.reduce((mask, { reg }) => mask | (1 << reg), 0);
+function masks(call: HostCall | NativeCall): number {
+  let mask = 0;
+  for (const arg of call.args) if (typeof arg === 'object' && 'reg' in arg) mask |= 1 << arg.reg;
+  return mask;
+}
+
+function resultTypes(result: HostCall['result']): ValueType[] {
+  if (result === 'none') return [];
+  return [result === 'i64' || result === 'f64' ? result : 'i32'];
 }
 
 function get(body: ByteWriter, local: number): void {

@@ -1,6 +1,7 @@
 /** What is compiled: instructions with everything that the translator needs to know of the world around them. */
 import type { Insn, Reg, Size } from '../../isa/index.ts';
 import type { InsnProof } from '../verifier/index.ts';
+import type { KernelFunctions } from '../wasm/native.ts';
 import type { FunctionRange } from './graph.ts';
 import type { WasmFunction } from './wasm/host.ts';
 import type { MemoryLimits } from './wasm/module.ts';
@@ -24,9 +25,21 @@ export interface HostCall {
   readonly call: WasmFunction;
 }
 
+/** An argument of a function of the kernel: a register, a constant, or the current CPU's number. */
+export type NativeArgument = Argument | { readonly value: number } | 'cpu';
+
+/** A function of the kernel in WebAssembly (`wasm/assembly/`) that a program calls without JavaScript in between. */
+export interface NativeCall {
+  readonly kind: 'native';
+  readonly name: keyof KernelFunctions;
+  readonly args: readonly NativeArgument[];
+  readonly result: HostCall['result'];
+}
+
 /** What a call of a helper becomes. */
 export type Lowering =
   | HostCall
+  | NativeCall
   /** Address of an element of an array; `cpuStride` is 0 where all CPUs share the elements. */
   | {
       readonly kind: 'element';
@@ -79,6 +92,17 @@ export interface PacketPlace {
   readonly slow: HostCall;
 }
 
+/** The address comes whole; `how` is the number of bytes, and what else the access needs to be told. */
+export interface IndirectAccess {
+  readonly mapLoad: HostCall;
+  readonly arenaLoad: HostCall;
+  readonly arenaStore: HostCall;
+  /** Takes the operand, r0 and the instruction's slot, too. @returns the old value */
+  readonly arenaAtomic: HostCall;
+  /** High half of the addresses that user space has for the arena. */
+  readonly userHigh: bigint;
+}
+
 export interface Unit {
   readonly name: string;
   /** By slot. */
@@ -95,6 +119,14 @@ export interface Unit {
   readonly packet: PacketPlace | undefined;
   /** What a call of a helper at a slot becomes. */
   readonly helper: (slot: number, id: number) => Lowering;
+  /** What a call of a kernel function at a slot becomes; absent where none is called. */
+  readonly kfunc?: (slot: number, btfId: number) => Lowering;
+  /** Start of the function that exceptions end in: it is called from outside. */
+  readonly handler?: number;
+  /** Fields of sockets, from a pointer to one. */
+  readonly socket?: ContextPlaces;
+  /** Loads, stores and atomic operations that are not made on the memory as it is: of arenas, and of maps' own fields. */
+  readonly indirect?: IndirectAccess;
   /** Of `callx`: takes the low half of the register as a helper's number; absent where that is not run. */
   readonly register: HostCall | undefined;
   /** Called with a slot that can't be run. It throws. */
@@ -118,6 +150,8 @@ export const AREA = {
   tailCalls: 0,
   /** Number of the processor. */
   cpu: 4,
+  /** Row of the packet that is run, of those that are run at once. */
+  row: 8,
   /** Where frame 0 ends: r10 of the entry. */
   top: (FRAMES + 1) * FRAME,
   size: (FRAMES + 2) * FRAME,

@@ -8,6 +8,7 @@
  * No bounds check here: {@link Memory.region} and {@link Memory.fault} are for those who must check.
  */
 import { Bug, InputError } from '../../base/error.ts';
+import { Native } from '../wasm/native.ts';
 import { type Addr, NULL } from './addr.ts';
 import { PageRuns } from './pages.ts';
 import { type Fault, judge, type Mapping, type Region, regionIn } from './region.ts';
@@ -91,6 +92,7 @@ export class Memory {
   #blocks = 0;
   #bytes = 0;
   #pages = 0;
+  #native: Native | undefined;
 
   constructor(options: MemoryOptions = {}) {
     const limit = Math.min(options.limit ?? 0xffff_0000, 0xffff_0000);
@@ -110,6 +112,12 @@ export class Memory {
   /** The whole memory. Take it anew after anything that may allocate: growing replaces it. */
   get u8(): Uint8Array<ArrayBufferLike> {
     return this.#u8;
+  }
+
+  /** The kernel's functions in WebAssembly over this memory; instantiated when they are first asked for. */
+  get native(): Native {
+    this.#native ??= new Native(this.wasm);
+    return this.#native;
   }
 
   get use(): MemoryUse {

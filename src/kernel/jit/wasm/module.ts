@@ -54,9 +54,9 @@ export class ModuleWriter {
     return index;
   }
 
-  #import(name: string, kind: number): ByteWriter {
+  #import(name: string, kind: number, module = MODULE): ByteWriter {
     this.#importCount++;
-    this.#imports.name(MODULE);
+    this.#imports.name(module);
     this.#imports.name(name);
     this.#imports.u8(kind);
     return this.#imports;
@@ -85,9 +85,9 @@ export class ModuleWriter {
     return this.#globalCount++;
   }
 
-  /** @returns the function's index */
-  importFunction(name: string, type: FunctionType): number {
-    this.#import(name, KIND.func).u32(this.type(type));
+  /** @param module whose exports it is one of @returns the function's index */
+  importFunction(name: string, type: FunctionType, module = MODULE): number {
+    this.#import(name, KIND.func, module).u32(this.type(type));
     return this.importedFunctions++;
   }
 

@@ -1,0 +1,10 @@
+/** What the host does for these functions. */
+
+/** Gives a map more elements. @returns 0 when there is no memory for them */
+export declare function grow(map: u32): u32;
+
+/** Lets go of what the special fields of an element's values hold; the element is in no bucket. */
+export declare function release(map: u32, element: u32): void;
+
+/** 1 where a thread may sleep while it waits for another, 0 on a page's main thread. */
+export declare const mayWait: u32;
