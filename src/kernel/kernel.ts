@@ -3,6 +3,7 @@ import { InputError } from '../base/error.ts';
 import { parseBtf } from '../btf/index.ts';
 import type { Bpf, Fd, Kernel, Mapping, SystemCalls } from '../sys/kernel.ts';
 import { PERF_SAMPLE, PERF_SOFTWARE, PERF_TYPES } from '../sys/perf.ts';
+import { CaptureRun, type CaptureRunOptions } from './batch/capture-run.ts';
 import { isImplemented } from './helpers/callable.ts';
 import type { RunKernel, Task } from './interpreter/index.ts';
 import { Jit } from './jit/index.ts';
@@ -19,9 +20,10 @@ import { IdTable } from './objects/id-table.ts';
 import { type Clock, Grace, hostClock, seededRandom } from './objects/machine.ts';
 import type { KernelObject } from './objects/object.ts';
 import { PerfEvent, type PerfRecord } from './objects/perf-event.ts';
-import type { Program } from './objects/program.ts';
+import { Program } from './objects/program.ts';
 import { EmbeddedSystemCalls } from './os.ts';
 import { createBpf, type KernelState } from './syscall/index.ts';
+import { countRuns } from './syscall/stats.ts';
 import { ALL_CAPABILITIES, type Capabilities } from './verifier/index.ts';
 
 export interface KernelOptions {
@@ -243,6 +245,23 @@ export class EmbeddedKernel implements Kernel {
     throw new InputError('kernel-fd', `reading file descriptor ${fd}: it is ${found}, not a ${what}`, {
       errno: object ? 'EINVAL' : 'EBADF',
     });
+  }
+
+  /**
+   * Begins to run a program over a capture that the caller reads piece by piece.
+   * @throws InputError for a program that does not run on packets
+   */
+  captureRun(prog: Fd, options: CaptureRunOptions = {}): CaptureRun {
+    const program = this.#object(prog, Program, 'program');
+    return new CaptureRun(
+      {
+        kernel: this.runtime,
+        testRun: (attr) => this.bpf.prog_test_run({ ...attr, prog_fd: prog }),
+        countRuns: (runs, nanoseconds) => countRuns(this.#state, program, runs, nanoseconds),
+      },
+      program,
+      options,
+    );
   }
 
   /** What is allocated in its memory. */

@@ -100,7 +100,8 @@ export function refuse(program: Program, errno: Errno, reason: string): InputErr
   });
 }
 
-function faulted(program: Program, fault: RunFault): InputError {
+/** What a run that did not come to its end is told as. */
+export function faulted(program: Program, fault: RunFault): InputError {
   return new InputError(
     'kernel-run-fault',
     `running ${program.facts.type} program ${fault.program}: instruction ${fault.insn}: ${fault.problem}`,

@@ -9,7 +9,7 @@ import { mapCommands } from './map-elem.ts';
 import { objectCommands } from './objects.ts';
 import { progLoad } from './prog-load.ts';
 import type { KernelState } from './state.ts';
-import { enableStats } from './stats.ts';
+import { countRuns, enableStats } from './stats.ts';
 
 export type { KernelState } from './state.ts';
 
@@ -23,11 +23,8 @@ export function createBpf(state: KernelState): Bpf {
       const call: Call = { command: 'prog_test_run', doing: `running program fd ${attr.prog_fd}` };
       const program = openFile(state, call, 'prog', attr.prog_fd).object;
       const result = state.testRun(program, attr);
-      if (state.statsUsers > 0) {
-        const runs = Math.max(attr.repeat ?? 0, 1);
-        program.stats.runs += BigInt(runs);
-        program.stats.nanoseconds += BigInt(result.duration * runs);
-      }
+      const runs = Math.max(attr.repeat ?? 0, 1);
+      countRuns(state, program, runs, result.duration * runs);
       return result;
     },
     obj_get_info_by_fd: (attr) => objGetInfoByFd(state, attr.bpf_fd),

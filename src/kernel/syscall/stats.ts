@@ -1,5 +1,6 @@
 import type { Bpf } from '../../sys/kernel.ts';
 import { KernelObject } from '../objects/object.ts';
+import type { Program } from '../objects/program.ts';
 import { type Call, fail } from './failure.ts';
 import type { KernelState } from './state.ts';
 
@@ -17,6 +18,13 @@ class StatsSwitch extends KernelObject<'stats'> {
   override destroy(): void {
     this.#state.statsUsers -= 1;
   }
+}
+
+/** Notes runs of a program, where somebody wants statistics; asked once for any number of runs. */
+export function countRuns(state: KernelState, program: Program, runs: number, nanoseconds: number): void {
+  if (state.statsUsers === 0) return;
+  program.stats.runs += BigInt(runs);
+  program.stats.nanoseconds += BigInt(nanoseconds);
 }
 
 export function enableStats(state: KernelState): Bpf['enable_stats'] {
