@@ -31,6 +31,12 @@ struct xdp_md {
 #define __array(name, value) typeof(value) *name[]
 
 static void *(*bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
+static long (*bpf_map_update_elem)(void *map, const void *key, const void *value, u64 flags) = (void *)2;
+static long (*bpf_map_delete_elem)(void *map, const void *key) = (void *)3;
+static long (*bpf_map_push_elem)(void *map, const void *value, u64 flags) = (void *)87;
+static long (*bpf_map_pop_elem)(void *map, void *value) = (void *)88;
+static void *(*bpf_ringbuf_reserve)(void *ring, u64 size, u64 flags) = (void *)131;
+static void (*bpf_ringbuf_submit)(void *record, u64 flags) = (void *)132;
 static u32 (*bpf_get_smp_processor_id)(void) = (void *)8;
 static u32 (*bpf_get_prandom_u32)(void) = (void *)7;
 static long (*bpf_tail_call)(void *ctx, void *map, u32 index) = (void *)12;
