@@ -366,6 +366,8 @@ class Writer {
           'cmpxchg_32',
           'cmpxchg32_32',
         ),
+        // Linux forgets to clear the upper half where another path to what follows was verified first (6.18).
+        ...(bits === 32 ? ['w0 = w0'] : []),
         ...(pointer === 'r0' ? ['r7 ^= r0', 'r0 = r1'] : []),
       ],
     ]);
