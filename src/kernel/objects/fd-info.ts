@@ -1,5 +1,6 @@
 /** What `/proc/self/fdinfo` shows of an object: `name:<tab>value` by line. @see kernel/bpf/syscall.c, the show_fdinfo functions */
-import { mapTypeId, progTypeId } from '../../sys/tables.ts';
+import { mapTypeId } from '../../sys/map-types.ts';
+import { progTypeId } from '../../sys/prog-types.ts';
 import { type BpfMap, ProgArrayMap } from '../maps/index.ts';
 import type { KernelObject } from './object.ts';
 import { Program } from './program.ts';
