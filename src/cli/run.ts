@@ -1,17 +1,21 @@
 import { InputError } from '../base/error.ts';
 import { type LoadedObject, loadObject, type ObjectSpec, parseObject } from '../loader/index.ts';
+import type { CaptureInterface } from '../pcap/index.ts';
 import { readWhole } from './files.ts';
 import { EXIT, type Io } from './io.ts';
 import { kernelTypes } from './kernel-types.ts';
 import { type Arguments, type CommandFact, countOption, JSON_OPTION } from './options.ts';
 import type { Command } from './registry.ts';
+import { runBatches, tallyOf } from './run/batches.ts';
 import { globalValues, mapContents } from './run/contents.ts';
+import { CaptureInput } from './run/input.ts';
 import { type KernelName, type ObservedKernel, openKernel } from './run/kernel.ts';
 import { OutFile } from './run/out-file.ts';
 import { Progress } from './run/progress.ts';
 import { type RecordCount, type RunReport, reportText, SHOWN } from './run/report.ts';
-import { emptyTally, runCapture, type Tally } from './run/runner.ts';
+import { runCapture } from './run/runner.ts';
 import { FrameSource } from './run/source.ts';
+import { emptyTally, type Tally } from './run/tally.ts';
 import { type PacketType, packetType } from './run/verdicts.ts';
 
 const fact: CommandFact = {
@@ -68,7 +72,7 @@ async function run(args: Arguments, io: Io): Promise<number> {
   const declared = spec.programs.get(name)!.type;
   // Judged before anything is loaded: a kernel's own words about such a program would not help.
   if (declared !== undefined) packetType({ name }, declared);
-  const source = await FrameSource.open(capture);
+  const input = CaptureInput.open(capture);
   let observed: ObservedKernel | undefined;
   try {
     const kernelName = (args.options.get('--kernel') ?? 'embedded') as KernelName;
@@ -83,9 +87,9 @@ async function run(args: Arguments, io: Io): Promise<number> {
       interpret: args.options.has('--interpret'),
     });
     using object = loadObject(observed.kernel, spec, { programs: [name] });
-    return await runLoaded({ args, io, path, repeat, source, observed, object, name });
+    return await runLoaded({ args, io, path, repeat, input, observed, object, name });
   } finally {
-    await source.close();
+    await input.close();
     observed?.kernel.close();
   }
 }
@@ -120,50 +124,38 @@ interface Loaded {
   readonly io: Io;
   readonly path: string;
   readonly repeat: number;
-  readonly source: FrameSource;
+  readonly input: CaptureInput;
   readonly observed: ObservedKernel;
   readonly object: LoadedObject;
   readonly name: string;
 }
 
 async function runLoaded(loaded: Loaded): Promise<number> {
-  const { args, io, repeat, source, observed, object, name } = loaded;
+  const { args, io, input, object, name, observed } = loaded;
   const only = args.options.get('--map');
   // A wrong name is told before the capture is read, not after.
   mapContents(object, only, 0);
   const program = object.program(name);
   const type = packetType(program, program.type);
   const outPath = args.options.get('--out');
-  const progress = new Progress(io, source.size);
+  const progress = new Progress(io, input.size);
   const records = observed.watch(object);
-  const tally = emptyTally();
   let interrupted = false;
   const stopListening = io.onInterrupt(() => {
     interrupted = true;
   });
   const out = outPath === undefined ? undefined : new OutFile(outPath);
+  const way = { loaded, type, out, progress, interrupted: () => interrupted, drain: records.drain };
+  let ran: Ran;
   try {
-    await runCapture(
-      {
-        kernel: observed.kernel,
-        program,
-        type,
-        source,
-        out,
-        repeat,
-        progress,
-        interrupted: () => interrupted,
-        drain: records.drain,
-      },
-      tally,
-    );
+    ran = out === undefined && observed.captureRun ? await runManyAtOnce(way) : await runOneByOne(way);
     if (!interrupted) out?.commit();
   } finally {
     progress.end();
     out?.discard();
     stopListening();
   }
-  const report = makeReport(loaded, type, tally, records.counts(), {
+  const report = makeReport(loaded, type, ran, records.counts(), {
     only,
     interrupted,
     out: interrupted ? undefined : out,
@@ -172,6 +164,42 @@ async function runLoaded(loaded: Loaded): Promise<number> {
   else io.stdout(reportText(report, only !== undefined, io.colour ? bold : (text) => text));
   if (interrupted && out !== undefined) io.stderr(`skep: interrupted, so ${out.path} was not written\n`);
   return interrupted ? EXIT.interrupted : EXIT.ok;
+}
+
+interface Way {
+  readonly loaded: Loaded;
+  readonly type: PacketType;
+  readonly out: OutFile | undefined;
+  readonly progress: Progress;
+  readonly interrupted: () => boolean;
+  readonly drain: () => void;
+}
+
+/** What is known of the capture when it has been run over. */
+interface Ran {
+  readonly tally: Tally;
+  readonly format: string | undefined;
+  readonly interfaces: readonly CaptureInterface[];
+  readonly conversions: ReadonlyMap<string, string>;
+}
+
+/** What is written out again, and what Linux runs, goes packet by packet. */
+async function runOneByOne({ loaded, ...way }: Way): Promise<Ran> {
+  const { observed, object, name, repeat, input } = loaded;
+  const source = new FrameSource(input);
+  const tally = emptyTally();
+  await runCapture({ ...way, kernel: observed.kernel, program: object.program(name), source, repeat }, tally);
+  const { format, interfaces, conversions } = source;
+  return { tally, format, interfaces, conversions };
+}
+
+async function runManyAtOnce({ loaded, type, progress, interrupted, drain }: Way): Promise<Ran> {
+  const { observed, object, name, repeat, input } = loaded;
+  const options = { name: input.path, repeat, drain };
+  using capture = observed.captureRun!(object.program(name).fd, options);
+  await runBatches({ capture, input, progress, interrupted });
+  const { format, interfaces, conversions, counts } = capture;
+  return { tally: tallyOf(counts, type), format, interfaces, conversions };
 }
 
 function bold(text: string): string {
@@ -187,11 +215,11 @@ interface Ending {
 function makeReport(
   loaded: Loaded,
   type: PacketType,
-  tally: Tally,
+  { tally, format, interfaces, conversions }: Ran,
   records: RecordCount[],
   { only, interrupted, out }: Ending,
 ): RunReport {
-  const { args, path, repeat, source, observed, object, name } = loaded;
+  const { args, path, repeat, input, observed, object, name } = loaded;
   const { kernel } = observed;
   const names = [...new Set([...type.usual, ...tally.verdicts.keys()])];
   const whole = only !== undefined || args.options.has('--json');
@@ -203,10 +231,10 @@ function makeReport(
     type: object.program(name).type,
     kernel: { name: kernel.name, release: kernel.release },
     capture: {
-      file: source.path,
-      format: source.format ?? 'pcap',
-      link_types: [...new Set(source.interfaces.map((item) => item.linkType.name))],
-      converted: [...source.conversions()].map(([link_type, how]) => ({ link_type, how })),
+      file: input.path,
+      format: format ?? 'pcap',
+      link_types: [...new Set(interfaces.map((item) => item.linkType.name))],
+      converted: [...conversions].map(([link_type, how]) => ({ link_type, how })),
       cut_packets: tally.cutAtCapture,
     },
     packets: tally.packets,

@@ -1,4 +1,6 @@
 /** The embedded kernel. */
+export { CaptureRun, type CaptureRunOptions } from './batch/capture-run.ts';
+export type { CaptureCounts } from './batch/counts.ts';
 export { createKernel, EmbeddedKernel, type KernelOptions } from './kernel.ts';
 export type { Memory, MemoryUse } from './memory/index.ts';
 export { type Clock, SimulatedClock } from './objects/machine.ts';

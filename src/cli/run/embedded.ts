@@ -8,7 +8,12 @@ import type { RecordCount } from './report.ts';
 export function openEmbedded({ btf, interpret }: KernelChoice): ObservedKernel {
   const lines: string[] = [];
   const kernel = createKernel({ trace: (line) => lines.push(line), interpret, ...(btf && { btf }) });
-  return { kernel, trace: () => lines, watch: (object) => watch(kernel, object) };
+  return {
+    kernel,
+    trace: () => lines,
+    watch: (object) => watch(kernel, object),
+    captureRun: (program, options) => kernel.captureRun(program, options),
+  };
 }
 
 interface Buffer {

@@ -1,6 +1,7 @@
 /** The kernel that a run uses, with what it tells beside bpf(2). */
+import type { CaptureRun, CaptureRunOptions } from '../../kernel/index.ts';
 import type { LoadedObject } from '../../loader/index.ts';
-import type { Kernel } from '../../sys/index.ts';
+import type { Fd, Kernel } from '../../sys/index.ts';
 import type { RecordCount } from './report.ts';
 
 /** A kernel that is observed while a program runs. */
@@ -11,6 +12,8 @@ export interface ObservedKernel {
     readonly drain: () => void;
     readonly counts: () => RecordCount[];
   };
+  /** Runs a program over a capture many packets at once; absent where that is not done. */
+  readonly captureRun?: (program: Fd, options: CaptureRunOptions) => CaptureRun;
   /** Lines of `bpf_trace_printk` so far; `null` where they can't be told from other programs'. */
   readonly trace: () => readonly string[] | null;
 }

@@ -5,24 +5,8 @@ import type { Kernel } from '../../sys/index.ts';
 import type { OutFile } from './out-file.ts';
 import type { Progress } from './progress.ts';
 import type { Frame, FrameSource } from './source.ts';
+import { type Tally, TURN } from './tally.ts';
 import type { PacketType } from './verdicts.ts';
-
-/** What a run has counted. */
-export interface Tally {
-  /** Packets run. */
-  packets: number;
-  /** Packets by verdict. */
-  readonly verdicts: Map<string, number>;
-  /** Packets that the kernel would not run, by its reason. */
-  readonly refused: Map<string, number>;
-  /** Bytes that socket filters kept and cut off. */
-  bytesKept: number;
-  bytesCut: number;
-  /** Packets of which the capture holds only a part. */
-  cutAtCapture: number;
-  /** Nanoseconds of all runs, by the kernel's clock. */
-  duration: number;
-}
 
 /** What to run, on what, where to. */
 export interface Run {
@@ -37,21 +21,6 @@ export interface Run {
   readonly interrupted: () => boolean;
   /** Called after each packet, to read the records that wait. */
   readonly drain: () => void;
-}
-
-/** Milliseconds after which signals get their turn. */
-const TURN = 50;
-
-export function emptyTally(): Tally {
-  return {
-    packets: 0,
-    verdicts: new Map(),
-    refused: new Map(),
-    bytesKept: 0,
-    bytesCut: 0,
-    cutAtCapture: 0,
-    duration: 0,
-  };
 }
 
 /** Fills the tally; it is true to the packets run so far at any time, also when this throws. */
