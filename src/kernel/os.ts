@@ -5,15 +5,17 @@ import { MAP_CREATE_FLAGS } from '../sys/flags.ts';
 import type { Fd, Mapping, MmapOptions, PollOptions, SystemCalls } from '../sys/kernel.ts';
 import { PERF_SOFTWARE, PERF_TYPES, type PerfEventAttr } from '../sys/perf.ts';
 import { BpfMap, RingbufMap } from './maps/index.ts';
+import { UserRingbufMap } from './maps/user-ringbuf.ts';
 import type { Addr, Memory } from './memory/index.ts';
 import type { FdTable, OpenFile } from './objects/fd-table.ts';
 import type { Machine } from './objects/machine.ts';
+import type { KernelObject } from './objects/object.ts';
 import { PerfEvent } from './objects/perf-event.ts';
 
 const PAGE = 4096;
 
 /** What user space can wait for: edges are reported, as a level would be as long as a record is being written. */
-type Source = RingbufMap | PerfEvent;
+type Source = RingbufMap | UserRingbufMap | PerfEvent;
 
 /** What the calls need of the kernel. */
 export interface SystemState extends Machine {
@@ -141,17 +143,18 @@ export class EmbeddedSystemCalls implements SystemCalls {
     const doing = `waiting for fd ${fd}`;
     const { object } = this.#file(fd, doing);
     if (object instanceof RingbufMap || object instanceof PerfEvent) return this.#watchOf(object);
-    // A user ring buffer has room as soon as programs have drained it, which they do before anyone waits here.
-    if (write && object instanceof BpfMap) return new Watch(true);
+    if (write && object instanceof UserRingbufMap) return this.#watchOf(object);
     throw refuse(doing, 'EPERM', 'it is nothing that can be waited for');
   }
 
   #watchOf(source: Source): Watch {
     const known = this.#watched.get(source);
     if (known) return known;
-    const watch = new Watch(source.readable);
+    const user = source instanceof UserRingbufMap;
+    const watch = new Watch(user ? source.writable : source.readable);
     this.#watched.set(source, watch);
-    source.onRecord = () => watch.ring();
+    if (user) source.onDrain = () => watch.ring();
+    else source.onRecord = () => watch.ring();
     const { onEnd } = source;
     source.onEnd = () => {
       this.#watched.delete(source);
@@ -164,7 +167,7 @@ export class EmbeddedSystemCalls implements SystemCalls {
   /** The descriptor is closed. Who waits for it alone waits no longer. */
   forget(fd: Fd): void {
     const object = this.#state.fds.get(fd)?.object;
-    if (object instanceof RingbufMap || object instanceof PerfEvent) this.#watched.get(object)?.end();
+    if (isSource(object)) this.#watched.get(object)?.end();
   }
 
   #file(fd: Fd, doing: string): OpenFile {
@@ -177,6 +180,10 @@ export class EmbeddedSystemCalls implements SystemCalls {
     for (const watch of this.#watched.values()) watch.end();
     for (const mapping of [...this.#mappings]) mapping.close();
   }
+}
+
+function isSource(object: KernelObject | undefined): object is Source {
+  return object instanceof RingbufMap || object instanceof UserRingbufMap || object instanceof PerfEvent;
 }
 
 /** What is known of a file that is waited for. */

@@ -12,6 +12,10 @@ import {
 
 const HEADER = 8;
 const MOST = 0x3fff_ffff;
+const BUSY = 0x8000_0000;
+const DISCARD = 0x4000_0000;
+/** `DYNPTR_MAX_SIZE` */
+const MOST_DYNPTR = 0xff_ffff;
 
 /**
  * The ring buffer the other way: user space produces, programs drain. Linux has no calls on it, only its mapped pages;
@@ -20,6 +24,8 @@ const MOST = 0x3fff_ffff;
 export class UserRingbufMap extends BpfMap {
   /** Where it lies, as user space maps it. */
   readonly pages: RingPlace;
+  /** Called when programs have drained it. */
+  onDrain: (() => void) | undefined;
 
   constructor(machine: Machine, shape: MapShape) {
     super(machine, shape);
@@ -59,17 +65,40 @@ export class UserRingbufMap extends BpfMap {
     return true;
   }
 
-  /** The oldest record: its address and size in bytes. */
-  peekRecord(): { readonly addr: Addr; readonly size: number } | undefined {
-    if (this.#consumed === this.#produced) return undefined;
-    const header = this.#place(this.#consumed);
-    return { addr: at(header, HEADER), size: this.machine.memory.readU32(header) };
+  /**
+   * The oldest record that is submitted: its address and size in bytes. Records that were given up are passed over.
+   * @returns `undefined` for none; a negative errno where what user space wrote can't be: `EINVAL` for a position that is
+   *   no multiple of 8 or a record beyond it, `E2BIG` for one that is larger than the ring
+   */
+  peekRecord(): { readonly addr: Addr; readonly size: number } | Status | undefined {
+    const produced = this.#produced;
+    if (produced % 8 !== 0) return errno('EINVAL');
+    for (let consumed = this.#consumed; consumed < produced; consumed = this.#consumed) {
+      const header = this.#place(consumed);
+      const word = this.machine.memory.readU32(header);
+      const size = word & MOST;
+      const total = recordBytes(size);
+      if (total > produced - consumed) return errno('EINVAL');
+      if (total > this.shape.maxEntries || size > MOST_DYNPTR) return errno('E2BIG');
+      if (word & DISCARD) this.#consumed = consumed + total;
+      else return word & BUSY ? undefined : { addr: at(header, HEADER), size };
+    }
+    return undefined;
   }
 
-  /** Gives the oldest record's room back to the producer. */
-  consume(): void {
-    const record = this.peekRecord();
-    if (record) this.#consumed += recordBytes(record.size);
+  /** Gives a record's room back to the producer. @param size of the oldest record, in bytes */
+  consume(size: number): void {
+    this.#consumed += recordBytes(size);
+  }
+
+  /** Programs are done with draining: who waits for room may look again. */
+  drained(): void {
+    this.onDrain?.();
+  }
+
+  /** Whether there is room for a record, as poll(2) asks. */
+  get writable(): boolean {
+    return this.#produced - this.#consumed < this.shape.maxEntries;
   }
 
   override userPages(offset: number, length: number, writable: boolean): Addr | Status {
