@@ -3,16 +3,19 @@ import { InputError } from '../base/error.ts';
 import { EXIT, type Io } from './io.ts';
 import { parseArguments } from './options.ts';
 import { COMMANDS } from './registry.ts';
+import { routeOf } from './route.ts';
 
-/** The build replaces it by the package's version. */
-declare const SKEP_VERSION: string | undefined;
-
-/** Runs one command line, without the program's name. Never throws. */
+/** Runs one command line, without the program's name, in this process. Never throws. */
 export async function runCli(argv: readonly string[], io: Io): Promise<number> {
   try {
+    const route = routeOf(argv, io.env);
+    if (route.grammar === 'bpftool') {
+      const { runCommandLine } = await import('./grammar/command-line.ts');
+      return await runCommandLine(route.argv, io, route.kernel);
+    }
     const [name, ...rest] = argv;
-    if (name === '--version' || name === '-V' || name === 'version') {
-      io.stdout(`skep ${typeof SKEP_VERSION === 'string' ? SKEP_VERSION : 'development'}\n`);
+    if (name === '--version' || name === '-V') {
+      io.stdout(`skep ${(await import('./grammar/version.ts')).skepVersion()}\n`);
       return EXIT.ok;
     }
     const asksHelp = name === undefined || name === '--help' || name === '-h';

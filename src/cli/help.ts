@@ -1,4 +1,5 @@
 import { InputError } from '../base/error.ts';
+import { OBJECTS } from './grammar/objects.ts';
 import { EXIT } from './io.ts';
 import { type CommandFact, nearest, optionsOf, optionText, usageLine } from './options.ts';
 import { COMMANDS, type Command } from './registry.ts';
@@ -15,7 +16,10 @@ export const helpCommand: Command = {
   fact,
   run: async (args, io) => {
     const name = args.positionals.get('COMMAND');
-    io.stdout(name === undefined ? await overview() : commandHelp((await findCommand(name)).fact));
+    const object = OBJECTS.find(([known]) => known === name);
+    if (name === undefined) io.stdout(await overview());
+    else if (object !== undefined) io.stdout((await object[1]()).usage);
+    else io.stdout(commandHelp((await findCommand(name)).fact));
     return EXIT.ok;
   },
 };
@@ -24,7 +28,7 @@ export const helpCommand: Command = {
 export async function findCommand(name: string): Promise<Command> {
   const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (load !== undefined) return load();
-  const near = nearest(name, Object.keys(COMMANDS));
+  const near = nearest(name, [...Object.keys(COMMANDS), ...OBJECTS.map(([object]) => object)]);
   throw new InputError(
     'cli-command',
     `there is no command ${name}; ${near === undefined ? 'skep help lists them' : `did you mean ${near}?`}`,
@@ -33,14 +37,23 @@ export async function findCommand(name: string): Promise<Command> {
 
 async function overview(): Promise<string> {
   const commands = await Promise.all(Object.values(COMMANDS).map((load) => load()));
-  const width = Math.max(...commands.map(({ fact }) => fact.name.length));
+  const objects = await Promise.all(OBJECTS.map(([, load]) => load()));
+  const width = Math.max(...[...commands.map(({ fact }) => fact), ...objects].map(({ name }) => name.length));
+  const line = ({ name, about }: { readonly name: string; readonly about: string }) =>
+    `  skep ${name.padEnd(width)}  ${about}`;
   return [
     'skep runs, disassembles and assembles BPF programs in any process, or in the Linux kernel.',
     '',
-    ...commands.map(({ fact }) => `  skep ${fact.name.padEnd(width)}  ${fact.about}`),
+    ...commands.map(({ fact }) => line(fact)),
+    '',
+    "bpftool's commands, on a kernel that stays, or with --kernel linux (SKEP_KERNEL=linux) on Linux:",
+    '',
+    ...objects.map(line),
+    line({ name: 'batch', about: 'run the command lines of a file' }),
     '',
     'skep help COMMAND says more; skep --version prints the version.',
-    'Exit codes: 0 done, 1 the kernel or the system refused, 2 the command line or a file is wrong.',
+    "Exit codes: 0 done, 1 the kernel or the system refused, 2 the command line or a file is wrong; bpftool's",
+    "commands have bpftool's codes: 0 done, 255 and its neighbours failed.",
     '',
   ].join('\n');
 }

@@ -7,10 +7,10 @@ import type { Io } from './io.ts';
  * Writes without Node's stream, whose making alone takes longer than many a command. A descriptor that does not block
  * and is full is left to the stream; a reader that went away (`skep disasm a.o | head`) is no failure.
  */
-function writeTo(fd: 1 | 2, stream: () => NodeJS.WriteStream): (text: string) => void {
+function writeTo(fd: 1 | 2, stream: () => NodeJS.WriteStream): (text: string | Uint8Array) => void {
   let streaming = false;
   return (text) => {
-    const bytes = Buffer.from(text);
+    const bytes = typeof text === 'string' ? Buffer.from(text) : text;
     let at = 0;
     try {
       while (!streaming && at < bytes.length) at += writeSync(fd, bytes, at);
@@ -28,6 +28,13 @@ function writeTo(fd: 1 | 2, stream: () => NodeJS.WriteStream): (text: string) =>
 const io: Io = {
   stdout: writeTo(1, () => process.stdout),
   stderr: writeTo(2, () => process.stderr),
+  stdin: async () => {
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of process.stdin) chunks.push(chunk as Uint8Array);
+    return Buffer.concat(chunks);
+  },
+  cwd: process.cwd(),
+  env: process.env,
   get progressWidth() {
     return process.stderr.isTTY ? process.stderr.columns : undefined;
   },

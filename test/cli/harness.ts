@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
 import { runCli } from '../../src/cli/cli.ts';
+import type { World } from '../../src/cli/world/world.ts';
 
 export interface Answer {
   readonly code: number;
@@ -16,18 +17,30 @@ export interface Terminal {
   readonly width?: number;
   /** Interrupts as soon as the command listens. */
   readonly interrupt?: boolean;
+  /** What is on standard input; default nothing. */
+  readonly stdin?: Uint8Array;
+  readonly env?: Readonly<Record<string, string>>;
+  /** The kernel that stays; default one for each command line. */
+  readonly world?: () => World;
 }
+
+const text = (given: string | Uint8Array) =>
+  typeof given === 'string' ? given : new TextDecoder().decode(given);
 
 export async function skep(argv: readonly string[], terminal: Terminal = {}): Promise<Answer> {
   let stdout = '';
   let stderr = '';
   const code = await runCli(argv, {
-    stdout: (text) => {
-      stdout += text;
+    stdout: (given) => {
+      stdout += text(given);
     },
-    stderr: (text) => {
-      stderr += text;
+    stderr: (given) => {
+      stderr += text(given);
     },
+    stdin: async () => terminal.stdin ?? new Uint8Array(0),
+    cwd: process.cwd(),
+    env: terminal.env ?? {},
+    ...(terminal.world && { world: terminal.world }),
     progressWidth: terminal.width,
     colour: false,
     onInterrupt: (callback) => {

@@ -199,6 +199,15 @@ export class JudgingKernel implements Kernel {
   get os(): Kernel['os'] {
     return this.#inner.os;
   }
+  get files(): Kernel['files'] {
+    return this.#inner.files;
+  }
+  get hooks(): Kernel['hooks'] {
+    return this.#inner.hooks;
+  }
+  get net(): Kernel['net'] {
+    return this.#inner.net;
+  }
   get release(): string {
     return `${this.manner.version}.0`;
   }

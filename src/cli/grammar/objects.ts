@@ -1,0 +1,8 @@
+import type { ObjectFact } from './object.ts';
+
+/** The objects of bpftool's grammar, in the order that abbreviations are tried; each is loaded when it is used. */
+export const OBJECTS: readonly (readonly [name: string, load: () => Promise<ObjectFact>])[] = [
+  ['prog', () => import('../prog/object.ts').then((module) => module.progObject)],
+  ['map', () => import('../map/object.ts').then((module) => module.mapObject)],
+  ['link', () => import('../link/object.ts').then((module) => module.linkObject)],
+];

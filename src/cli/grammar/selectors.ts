@@ -1,0 +1,259 @@
+/** PROG, MAP and LINK of a command line: `id N`, `pinned FILE`, `name NAME`, `tag TAG`. */
+import { dirname, resolve } from 'node:path';
+import { InputError } from '../../base/error.ts';
+import { parseBtf } from '../../btf/index.ts';
+import type {
+  Fd,
+  Kernel,
+  LinkId,
+  LinkInfo,
+  MapId,
+  MapInfo,
+  ObjInfo,
+  ProgId,
+  ProgInfo,
+} from '../../sys/index.ts';
+import type { World } from '../world/world.ts';
+import type { Call } from './call.ts';
+import { attempt, errnoOf, Failed, refusedAs, strerror } from './refusal.ts';
+import { isPrefix, parseNumber } from './words.ts';
+
+/** The longest name of a function that BTF can give. */
+const NAME_MAX = 127;
+/** Names of the kernel's own are cut to this. */
+const OBJ_NAME_MAX = 15;
+
+export function infoOf(kernel: Kernel, fd: Fd, what: 'prog'): ProgInfo;
+export function infoOf(kernel: Kernel, fd: Fd, what: 'map'): MapInfo;
+export function infoOf(kernel: Kernel, fd: Fd, what: 'link'): LinkInfo;
+export function infoOf(kernel: Kernel, fd: Fd, what: 'prog' | 'map' | 'link'): ObjInfo {
+  return attempt(`can't get ${what} info`, () => kernel.bpf.obj_get_info_by_fd({ bpf_fd: fd }));
+}
+
+/** A program's whole name: the kernel cuts it to 15 bytes, its BTF may know the rest. */
+export function fullName(kernel: Kernel, info: ProgInfo): string {
+  const view = new DataView(info.func_info.buffer, info.func_info.byteOffset, info.func_info.byteLength);
+  if (info.name.length < OBJ_NAME_MAX || info.btf_id === 0 || view.byteLength < 8) return info.name;
+  try {
+    const fd = kernel.bpf.btf_get_fd_by_id({ btf_id: info.btf_id });
+    try {
+      const found = kernel.bpf.obj_get_info_by_fd({ bpf_fd: fd });
+      if (found.kind !== 'btf') return info.name;
+      const btf = parseBtf(found.btf, 'BTF');
+      const type = btf.type(view.getUint32(4, true) as Parameters<typeof btf.type>[0]);
+      return type.kind === 'func' ? type.name : info.name;
+    } finally {
+      kernel.closeFd(fd);
+    }
+  } catch {
+    return info.name;
+  }
+}
+
+/** Opens what is pinned at a path of the command line. */
+export function openPinned(
+  call: Call,
+  { kernel, files }: World,
+  path: string,
+  kind: 'prog' | 'map' | 'link',
+): Fd {
+  const pathname = resolve(call.io.cwd, path);
+  let fd: Fd;
+  try {
+    fd = kernel.bpf.obj_get({ pathname });
+  } catch (error) {
+    const outside = errnoOf(error) === 'EACCES' && !files.isBpffs(dirname(pathname));
+    const why = outside ? 'directory not in bpf file system (bpffs)' : strerror(error);
+    throw refusedAs(`bpf obj get (${path}): ${why}`, error);
+  }
+  const found = kernel.bpf.obj_get_info_by_fd({ bpf_fd: fd }).kind;
+  if (found === kind) return fd;
+  kernel.closeFd(fd);
+  throw new InputError('cli-selector', `incorrect object type: ${found}`);
+}
+
+function takeId(call: Call): number {
+  const word = call.words.take();
+  const id = parseNumber(word);
+  if (id === undefined) throw new InputError('cli-selector', `can't parse ${word} as ID`);
+  return id;
+}
+
+/** The programs that the next two words select, at least one. */
+export function takePrograms(call: Call, world: World): Fd[] {
+  const { words } = call;
+  const { kernel } = world;
+  const word = words.peek();
+  if (isPrefix(word, 'id')) {
+    words.skip();
+    const id = takeId(call) as ProgId;
+    return [attempt(`get by id (${id})`, () => kernel.bpf.prog_get_fd_by_id({ prog_id: id }))];
+  }
+  if (isPrefix(word, 'tag')) {
+    words.skip();
+    const tag = words.take();
+    if (!/^[0-9a-fA-F]{16}/.test(tag)) throw new InputError('cli-selector', "can't parse tag");
+    const wanted = tag.slice(0, 16).toLowerCase();
+    return found(
+      call,
+      `program of tag ${tag}`,
+      programsWhere(kernel, (info) => hexTag(info.tag) === wanted),
+    );
+  }
+  if (isPrefix(word, 'name')) {
+    words.skip();
+    const name = words.take();
+    if (name.length > NAME_MAX) throw new InputError('cli-selector', "can't parse name");
+    return found(
+      call,
+      `program named ${name}`,
+      programsWhere(kernel, (info) => fullName(kernel, info) === name),
+    );
+  }
+  if (isPrefix(word, 'pinned')) {
+    words.skip();
+    return [openPinned(call, world, words.take(), 'prog')];
+  }
+  throw new InputError(
+    'cli-selector',
+    `expected 'id', 'tag', 'name' or 'pinned', got: '${word ?? '(null)'}'?`,
+  );
+}
+
+/** The one program that the next two words select. */
+export function takeProgram(call: Call, world: World): Fd {
+  return only(takePrograms(call, world), 'several programs match this handle', world.kernel);
+}
+
+/** The maps that the next two words select, at least one. */
+export function takeMaps(call: Call, world: World): Fd[] {
+  const { words } = call;
+  const { kernel } = world;
+  const word = words.peek();
+  if (isPrefix(word, 'id')) {
+    words.skip();
+    const id = takeId(call) as MapId;
+    return [attempt(`get map by id (${id})`, () => kernel.bpf.map_get_fd_by_id({ map_id: id }))];
+  }
+  if (isPrefix(word, 'name')) {
+    words.skip();
+    const name = words.take();
+    if (name.length > OBJ_NAME_MAX) throw new InputError('cli-selector', "can't parse name");
+    return found(
+      call,
+      `map named ${name}`,
+      mapsWhere(kernel, (info) => info.name === name),
+    );
+  }
+  if (isPrefix(word, 'pinned')) {
+    words.skip();
+    return [openPinned(call, world, words.take(), 'map')];
+  }
+  throw new InputError('cli-selector', `expected 'id', 'name' or 'pinned', got: '${word ?? '(null)'}'?`);
+}
+
+/** The one map that the next two words select. */
+export function takeMap(call: Call, world: World): Fd {
+  return only(takeMaps(call, world), 'several maps match this handle', world.kernel);
+}
+
+/** The link that the next two words select. */
+export function takeLink(call: Call, world: World): Fd {
+  const { words } = call;
+  const word = words.peek();
+  if (isPrefix(word, 'id')) {
+    words.skip();
+    const id = takeId(call) as LinkId;
+    return attempt(`failed to get link with ID ${id}`, () =>
+      world.kernel.bpf.link_get_fd_by_id({ link_id: id }),
+    );
+  }
+  if (isPrefix(word, 'pinned')) {
+    words.skip();
+    return openPinned(call, world, words.take(), 'link');
+  }
+  throw new InputError('cli-selector', `expected 'id' or 'pinned', got: '${word ?? '(null)'}'?`);
+}
+
+function only(fds: readonly Fd[], several: string, kernel: Kernel): Fd {
+  if (fds.length === 1) return fds[0]!;
+  for (const fd of fds) kernel.closeFd(fd);
+  throw new InputError('cli-selector', several);
+}
+
+/** As bpftool, nothing found is a failure without an error; a note says it all the same. */
+function found(call: Call, what: string, fds: Fd[]): Fd[] {
+  if (fds.length > 0) return fds;
+  call.out.info(`there is no ${what}`);
+  throw new Failed();
+}
+
+export function hexTag(tag: Uint8Array): string {
+  return Array.from(tag, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+/** Every object of a kind, opened; what ends meanwhile is passed over. */
+export function* everyProgram(kernel: Kernel): Iterable<{ readonly fd: Fd; readonly info: ProgInfo }> {
+  const { bpf } = kernel;
+  let id: number = 0;
+  for (;;) {
+    const next = attempt("can't get next program", () => bpf.prog_get_next_id({ start_id: id }));
+    if (next === undefined) return;
+    id = next;
+    const fd = openOrGone(`can't get prog by id (${id})`, () => bpf.prog_get_fd_by_id({ prog_id: next }));
+    if (fd !== undefined) yield { fd, info: infoOf(kernel, fd, 'prog') };
+  }
+}
+
+export function* everyMap(kernel: Kernel): Iterable<{ readonly fd: Fd; readonly info: MapInfo }> {
+  const { bpf } = kernel;
+  let id: number = 0;
+  for (;;) {
+    const next = attempt("can't get next map", () => bpf.map_get_next_id({ start_id: id }));
+    if (next === undefined) return;
+    id = next;
+    const fd = openOrGone(`can't get map by id (${id})`, () => bpf.map_get_fd_by_id({ map_id: next }));
+    if (fd !== undefined) yield { fd, info: infoOf(kernel, fd, 'map') };
+  }
+}
+
+export function* everyLink(kernel: Kernel): Iterable<{ readonly fd: Fd; readonly info: LinkInfo }> {
+  const { bpf } = kernel;
+  let id: number = 0;
+  for (;;) {
+    const next = attempt("can't get next link", () => bpf.link_get_next_id({ start_id: id }));
+    if (next === undefined) return;
+    id = next;
+    const fd = openOrGone(`can't get link by id (${id})`, () => bpf.link_get_fd_by_id({ link_id: next }));
+    if (fd !== undefined) yield { fd, info: infoOf(kernel, fd, 'link') };
+  }
+}
+
+function openOrGone(what: string, open: () => Fd): Fd | undefined {
+  try {
+    return open();
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined;
+    return attempt(what, () => {
+      throw error;
+    });
+  }
+}
+
+function programsWhere(kernel: Kernel, fits: (info: ProgInfo) => boolean): Fd[] {
+  const fds: Fd[] = [];
+  for (const { fd, info } of everyProgram(kernel)) {
+    if (fits(info)) fds.push(fd);
+    else kernel.closeFd(fd);
+  }
+  return fds;
+}
+
+function mapsWhere(kernel: Kernel, fits: (info: MapInfo) => boolean): Fd[] {
+  const fds: Fd[] = [];
+  for (const { fd, info } of everyMap(kernel)) {
+    if (fits(info)) fds.push(fd);
+    else kernel.closeFd(fd);
+  }
+  return fds;
+}

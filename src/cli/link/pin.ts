@@ -1,0 +1,13 @@
+import type { Call } from '../grammar/call.ts';
+import { pinFd } from '../grammar/pins.ts';
+import { Usage } from '../grammar/refusal.ts';
+import { takeLink } from '../grammar/selectors.ts';
+
+/** `link pin LINK FILE`. */
+export async function pinLink(call: Call): Promise<void> {
+  if (call.words.left < 3) throw new Usage();
+  const world = await call.world();
+  const fd = takeLink(call, world);
+  pinFd(call, world, fd, call.words.take());
+  call.out.done();
+}

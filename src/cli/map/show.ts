@@ -1,0 +1,130 @@
+import { type Fd, type MapInfo, progTypeName } from '../../sys/index.ts';
+import type { Call } from '../grammar/call.ts';
+import type { JsonWriter } from '../grammar/json-writer.ts';
+import { pinnedPaths } from '../grammar/pins.ts';
+import { everyMap, infoOf, takeMaps } from '../grammar/selectors.ts';
+import { unexpected } from '../grammar/words.ts';
+import type { World } from '../world/world.ts';
+
+/** What of a map only its file descriptor tells. */
+interface Beside {
+  readonly memlock: string | undefined;
+  readonly frozen: boolean;
+  readonly ownerType: string | undefined;
+  readonly ownerJited: boolean | undefined;
+  readonly device: string | undefined;
+}
+
+/** `map show [MAP]`. */
+export async function showMaps(call: Call): Promise<void> {
+  const { words, out, flags } = call;
+  const world = await call.world();
+  const { kernel } = world;
+  const pinned = flags.bpffs ? pinnedPaths(world, 'map') : undefined;
+  if (words.left === 2) {
+    const fds = takeMaps(call, world);
+    const several = fds.length > 1;
+    if (several) out.json?.startArray();
+    for (const fd of fds) show(call, world, fd, infoOf(kernel, fd, 'map'), pinned);
+    if (several) out.json?.endArray();
+    return;
+  }
+  const extra = words.peek();
+  if (extra !== undefined) throw unexpected(extra);
+  out.json?.startArray();
+  try {
+    for (const { fd, info } of everyMap(kernel)) {
+      show(call, world, fd, info, pinned);
+      kernel.closeFd(fd);
+    }
+  } finally {
+    out.json?.endArray();
+  }
+}
+
+function show(
+  { out }: Call,
+  world: World,
+  fd: Fd,
+  info: MapInfo,
+  pinned: ReadonlyMap<number, string[]> | undefined,
+): void {
+  const fields = world.fdInfo(fd);
+  const jited = fields.get('owner_jited');
+  const ownerType = fields.get('owner_prog_type');
+  const beside: Beside = {
+    memlock: fields.get('memlock'),
+    frozen: fields.get('frozen') === '1',
+    ownerType: ownerType === undefined ? undefined : (progTypeName(Number(ownerType)) ?? ownerType),
+    ownerJited: jited === undefined ? undefined : jited !== '0',
+    device: info.ifindex === 0 ? undefined : world.deviceName(info.ifindex),
+  };
+  // As bpftool: where nothing at all is pinned, nothing is said of pins.
+  const paths = pinned === undefined || pinned.size === 0 ? undefined : (pinned.get(info.id) ?? []);
+  if (out.json) showJson(out.json, info, beside, paths);
+  else out.print(showText(info, beside, paths ?? []));
+}
+
+/** The members that a map's description begins with. */
+export function mapHeaderJson(json: JsonWriter, info: MapInfo): void {
+  json.field('id', info.id).field('type', info.type);
+  if (info.name !== '') json.field('name', info.name);
+  json.field('flags', info.map_flags);
+}
+
+/** The line that a map's description begins with. */
+export function mapHeaderText(info: MapInfo, device?: string): string {
+  const name = info.name === '' ? '' : `name ${info.name}  `;
+  const offloaded =
+    info.ifindex === 0
+      ? ''
+      : `  offloaded_to ${device ?? `ifindex ${info.ifindex} ns_dev ${info.netns_dev} ns_ino ${info.netns_ino}`}`;
+  return `${info.id}: ${info.type}  ${name}flags 0x${info.map_flags.toString(16)}${offloaded}\n`;
+}
+
+function showJson(
+  json: JsonWriter,
+  info: MapInfo,
+  beside: Beside,
+  pinned: readonly string[] | undefined,
+): void {
+  json.startObject();
+  mapHeaderJson(json, info);
+  if (info.ifindex !== 0) {
+    json.name('dev').startObject().field('ifindex', info.ifindex);
+    json.field('ns_dev', info.netns_dev).field('ns_inode', info.netns_ino);
+    if (beside.device !== undefined) json.field('ifname', beside.device);
+    json.endObject();
+  }
+  json.field('bytes_key', info.key_size).field('bytes_value', info.value_size);
+  json.field('max_entries', info.max_entries);
+  if (beside.memlock !== undefined) json.field('bytes_memlock', Number(beside.memlock));
+  if (info.type === 'prog_array') {
+    if (beside.ownerType !== undefined) json.field('owner_prog_type', beside.ownerType);
+    if (beside.ownerJited !== undefined) json.field('owner_jited', beside.ownerJited);
+  }
+  json.field('frozen', beside.frozen ? 1 : 0);
+  if (info.btf_id !== 0) json.field('btf_id', info.btf_id);
+  if (pinned !== undefined) {
+    json.name('pinned').startArray();
+    for (const path of pinned) json.value(path);
+    json.endArray();
+  }
+  json.endObject();
+}
+
+function showText(info: MapInfo, beside: Beside, pinned: readonly string[]): string {
+  let text = mapHeaderText(info, beside.device);
+  text += `\tkey ${info.key_size}B  value ${info.value_size}B  max_entries ${info.max_entries}`;
+  if (beside.memlock !== undefined) text += `  memlock ${beside.memlock}B`;
+  if (info.type === 'prog_array' && (beside.ownerType !== undefined || beside.ownerJited !== undefined)) {
+    text += '\n\t';
+    if (beside.ownerType !== undefined) text += `owner_prog_type ${beside.ownerType}  `;
+    if (beside.ownerJited !== undefined) text += `owner${beside.ownerJited ? '' : ' not'} jited`;
+  }
+  for (const path of pinned) text += `\n\tpinned ${path}`;
+  if (info.btf_id !== 0 || beside.frozen) text += '\n\t';
+  if (info.btf_id !== 0) text += `btf_id ${info.btf_id}`;
+  if (beside.frozen) text += `${info.btf_id === 0 ? '' : '  '}frozen`;
+  return `${text}\n`;
+}

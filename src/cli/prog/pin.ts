@@ -1,0 +1,13 @@
+import type { Call } from '../grammar/call.ts';
+import { pinFd } from '../grammar/pins.ts';
+import { Usage } from '../grammar/refusal.ts';
+import { takeProgram } from '../grammar/selectors.ts';
+
+/** `prog pin PROG FILE`. */
+export async function pinProgram(call: Call): Promise<void> {
+  if (call.words.left < 3) throw new Usage();
+  const world = await call.world();
+  const fd = takeProgram(call, world);
+  pinFd(call, world, fd, call.words.take());
+  call.out.done();
+}
