@@ -266,6 +266,15 @@ export class TwoKernels implements Kernel {
   get os(): Kernel['os'] {
     return this.#linux.os;
   }
+  get files(): Kernel['files'] {
+    return this.#linux.files;
+  }
+  get hooks(): Kernel['hooks'] {
+    return this.#linux.hooks;
+  }
+  get net(): Kernel['net'] {
+    return this.#linux.net;
+  }
   get release(): string {
     return this.#linux.release;
   }

@@ -88,6 +88,15 @@ class FlaggedKernel implements Kernel {
   get os(): Kernel['os'] {
     return this.#kernel.os;
   }
+  get files(): Kernel['files'] {
+    return this.#kernel.files;
+  }
+  get hooks(): Kernel['hooks'] {
+    return this.#kernel.hooks;
+  }
+  get net(): Kernel['net'] {
+    return this.#kernel.net;
+  }
   vmlinuxBtf(): Uint8Array | undefined {
     return this.#kernel.vmlinuxBtf();
   }

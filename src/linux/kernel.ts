@@ -1,20 +1,25 @@
 import { closeSync } from 'node:fs';
-import type { Bpf, Fd, Kernel, SystemCalls } from '../sys/index.ts';
+import type { Bpf, Fd, FileCalls, HookCalls, Kernel, NetCommands, SystemCalls } from '../sys/index.ts';
 import { batchCommands } from './batch.ts';
 import { Caller } from './call.ts';
 import { Poller } from './epoll.ts';
+import { fileCalls, hookCalls } from './files.ts';
 import { infoCommands } from './info.ts';
 import { type Libc, libc, unsupported } from './libc.ts';
 import { linkCommands } from './link.ts';
 import { LogBuffer } from './log.ts';
 import { mapCommands } from './map.ts';
 import { mapFd } from './mmap.ts';
+import { deviceCommands } from './net-device.ts';
+import { Netlink } from './netlink.ts';
 import { objectCommands } from './object.ts';
 import { openPerfEvent, pausePerfEvent } from './perf.ts';
 import { loadCommands } from './prog.ts';
 import { queryCommands } from './query.ts';
+import { routeCommands } from './route.ts';
 import { possibleCpus, System } from './system.ts';
 import { testRunCommands } from './test-run.ts';
+import { trafficCommands } from './traffic-control.ts';
 
 export interface LinuxOptions {
   /** Room for a log, in bytes, when the caller does not say; it grows as the kernel asks for. Default 16 MiB. */
@@ -26,7 +31,11 @@ class LinuxKernel implements Kernel {
   readonly name = 'linux';
   readonly bpf: Bpf;
   readonly os: SystemCalls;
+  readonly files: FileCalls;
+  readonly hooks: HookCalls;
+  readonly net: NetCommands;
   readonly possibleCpus: number;
+  readonly #netlink: Netlink;
   readonly #caller: Caller;
   readonly #system = new System();
   readonly #poller: Poller;
@@ -53,6 +62,11 @@ class LinuxKernel implements Kernel {
       mmap: mapFd,
       poll: (fds, options) => poller.poll(fds, options),
     };
+    this.files = fileCalls(caller);
+    this.hooks = hookCalls(library);
+    const netlink = new Netlink(library);
+    this.#netlink = netlink;
+    this.net = { ...deviceCommands(netlink), ...trafficCommands(netlink), ...routeCommands(netlink) };
   }
 
   get release(): string {
@@ -81,6 +95,7 @@ class LinuxKernel implements Kernel {
   close(): void {
     for (const fd of this.#caller.openFds) this.closeFd(fd);
     this.#poller.close();
+    this.#netlink.close();
   }
 
   [Symbol.dispose](): void {

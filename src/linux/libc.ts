@@ -31,6 +31,16 @@ export interface Libc {
    * @param answer takes what the kernel returned, -1 for an error
    */
   epollWait(epoll: number, events: Uint8Array, most: number, answer: (result: number) => void): void;
+  /** socket(2). @returns the file descriptor, or the negated errno */
+  socket(domain: number, type: number, protocol: number): number;
+  /** setsockopt(2). @returns 0 or the negated errno */
+  setsockopt(socket: number, level: number, option: number, value: Uint8Array): number;
+  /** send(2). @returns how many bytes were sent, or the negated errno */
+  send(socket: number, bytes: Uint8Array, flags: number): number;
+  /** recv(2). @returns how many bytes came, or the negated errno */
+  recv(socket: number, bytes: Uint8Array, flags: number): number;
+  /** close(2). */
+  close(fd: number): void;
   /** Where the bytes are. They stay there as long as their `ArrayBuffer` is reachable. */
   addressOf(bytes: Uint8Array): number;
   /** Memory that is not JavaScript's. Touching it after it is unmapped ends the process. */
@@ -92,6 +102,19 @@ function load(): Libc {
   const epollCtl: (epoll: number, operation: number, fd: number, event: Uint8Array | null) => number =
     library.func('int epoll_ctl(int, int, int, void *)');
   const epollWait = library.func('int epoll_wait(int, uintptr_t, int, int)');
+  const socket: (domain: number, type: number, protocol: number) => number =
+    library.func('int socket(int, int, int)');
+  const setsockopt: (
+    socket: number,
+    level: number,
+    option: number,
+    value: Uint8Array,
+    size: number,
+  ) => number = library.func('int setsockopt(int, int, int, void *, unsigned int)');
+  type Transfer = (socket: number, bytes: Uint8Array, size: number, flags: number) => number;
+  const send: Transfer = library.func('intptr_t send(int, void *, size_t, int)');
+  const recv: Transfer = library.func('intptr_t recv(int, void *, size_t, int)');
+  const close: (fd: number) => number = library.func('int close(int)');
   const answer = (result: number): number => (result < 0 ? -koffi.errno() : result);
   return {
     bpf: (command, attr, size) => answer(syscall(number, command, attr, size)),
@@ -109,6 +132,13 @@ function load(): Libc {
       epollWait.async(epoll, koffi.address(events), most, -1, (error: unknown, result: number) =>
         done(error ? -1 : result),
       );
+    },
+    socket: (...args) => answer(socket(...args)),
+    setsockopt: (fd, level, option, value) => answer(setsockopt(fd, level, option, value, value.length)),
+    send: (fd, bytes, flags) => answer(send(fd, bytes, bytes.length, flags)),
+    recv: (fd, bytes, flags) => answer(recv(fd, bytes, bytes.length, flags)),
+    close: (fd) => {
+      close(fd);
     },
     addressOf: (bytes) => Number(koffi.address(bytes)),
     memoryAt: (address, length) => koffi.view(BigInt(address), length),

@@ -31,6 +31,13 @@ export { COMMANDS, type Command, commandConstant, commandName, commandNames, isC
 export { ERRNOS, type Errno, errnoId, errnoName, errnoText, isErrno } from './errno.ts';
 export type { Fact } from './fact.ts';
 export {
+  type DirectoryEntry,
+  type FileCalls,
+  type HookCalls,
+  SOCKET_PROGRAM_OPTIONS,
+  type SocketProgramOption,
+} from './files.ts';
+export {
   ATTACH_FLAG_FACTS,
   ATTACH_FLAGS,
   flagNames,
@@ -63,6 +70,32 @@ export {
   linkTypeNames,
 } from './link-types.ts';
 export { isMapType, MAP_TYPES, type MapType, mapTypeId, mapTypeName, mapTypeNames } from './map-types.ts';
+export {
+  ADDRESS_FAMILIES,
+  DEVICE_FLAGS,
+  type DeviceAddAttr,
+  type DeviceSetAttr,
+  ETH_PROTOCOLS,
+  type Filter,
+  type FilterAddAttr,
+  type FilterAttr,
+  type FilterPlace,
+  LWT_POINTS,
+  type LwtPoint,
+  type NetCommands,
+  type NetDevice,
+  type Prefix,
+  type Qdisc,
+  type Route,
+  type RouteAddAttr,
+  type RouteAttr,
+  TC_PARENTS,
+  type TcParent,
+  XDP_MODES,
+  type XdpMode,
+  type XdpSetAttr,
+  xdpModeNames,
+} from './net.ts';
 export {
   PERF_ATTR_FLAGS,
   PERF_PAGE,

@@ -8,6 +8,8 @@
  * @see man 2 bpf; include/uapi/linux/bpf.h, union bpf_attr
  */
 import type { Brand } from '../base/brand.ts';
+import type { FileCalls, HookCalls } from './files.ts';
+import type { NetCommands } from './net.ts';
 import type { PerfEventAttr } from './perf.ts';
 import type { AttachType, Command, LinkType, MapType, ProgType } from './tables.ts';
 
@@ -457,6 +459,9 @@ export interface Kernel extends Disposable {
   readonly name: 'embedded' | 'linux';
   readonly bpf: Bpf;
   readonly os: SystemCalls;
+  readonly files: FileCalls;
+  readonly hooks: HookCalls;
+  readonly net: NetCommands;
   /** `uname -r`, such as `6.18.44`; the embedded kernel says which Linux it behaves as. */
   readonly release: string;
   /** CPUs that a per-CPU value has a slot for. */

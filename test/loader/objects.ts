@@ -18,6 +18,15 @@ export type Call = {
   readonly [C in Command]: { readonly command: C; readonly attr: CommandTypes[C]['attr'] };
 }[Command];
 
+/** Calls that no test makes of it. */
+function absent<T extends object>(): T {
+  return new Proxy({} as T, {
+    get: (_, name) => {
+      throw new Error(`the fake kernel has no ${String(name)}`);
+    },
+  });
+}
+
 /** Answers every command that a loader needs, and remembers the calls. No program runs. */
 export class FakeKernel implements Kernel {
   readonly name = 'embedded';
@@ -27,11 +36,10 @@ export class FakeKernel implements Kernel {
   readonly open = new Set<Fd>();
   readonly pinned = new Map<string, Fd>();
   readonly bpf: Bpf;
-  readonly os: Kernel['os'] = new Proxy({} as Kernel['os'], {
-    get: (_, name) => {
-      throw new Error(`the fake kernel has no ${String(name)}`);
-    },
-  });
+  readonly os = absent<Kernel['os']>();
+  readonly files = absent<Kernel['files']>();
+  readonly hooks = absent<Kernel['hooks']>();
+  readonly net = absent<Kernel['net']>();
   /** Called before each command; what it throws is the kernel's refusal. */
   refuse: (call: Call) => void = () => {};
   #next = 100;

@@ -17,6 +17,7 @@ export interface DeviceSpec {
 export interface NetDevice {
   readonly ifindex: number;
   readonly name: string;
+  readonly mtu: number;
   readonly rxQueues: number;
   readonly address: Uint8Array;
   /** Its `struct net_device`. */
@@ -51,6 +52,7 @@ export class Devices {
     const device: NetDevice = {
       ifindex: spec.ifindex,
       name: spec.name,
+      mtu: spec.mtu ?? 1500,
       rxQueues: spec.rxQueues ?? 1,
       address: spec.address ?? new Uint8Array(6),
       addr,
