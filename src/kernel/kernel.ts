@@ -1,6 +1,7 @@
 /** The embedded kernel: bpf(2) in any process, with memory, clock, randomness and processors of its own. */
 import { InputError } from '../base/error.ts';
 import { parseBtf } from '../btf/index.ts';
+import type { FileCalls, HookCalls } from '../sys/files.ts';
 import type { Bpf, Fd, Kernel, Mapping, SystemCalls } from '../sys/kernel.ts';
 import { PERF_SAMPLE, PERF_SOFTWARE, PERF_TYPES } from '../sys/perf.ts';
 import { CaptureRun, type CaptureRunOptions } from './batch/capture-run.ts';
@@ -22,7 +23,9 @@ import type { KernelObject } from './objects/object.ts';
 import { PerfEvent, type PerfRecord } from './objects/perf-event.ts';
 import { Program } from './objects/program.ts';
 import { EmbeddedSystemCalls } from './os.ts';
+import { fileCalls, hookCalls } from './syscall/files.ts';
 import { createBpf, type KernelState } from './syscall/index.ts';
+import { EmbeddedNet } from './syscall/net.ts';
 import { countRuns } from './syscall/stats.ts';
 import { ALL_CAPABILITIES, type Capabilities } from './verifier/index.ts';
 
@@ -69,6 +72,9 @@ export class EmbeddedKernel implements Kernel {
   readonly name = 'embedded';
   readonly bpf: Bpf;
   readonly os: SystemCalls;
+  readonly files: FileCalls;
+  readonly hooks: HookCalls = hookCalls();
+  readonly net: EmbeddedNet;
   readonly release: string;
   readonly possibleCpus: number;
   readonly memory: Memory;
@@ -101,6 +107,8 @@ export class EmbeddedKernel implements Kernel {
     this.bpf = createBpf(this.#state);
     this.#os = new EmbeddedSystemCalls(this.#state);
     this.os = this.#os;
+    this.files = fileCalls(this.#state);
+    this.net = new EmbeddedNet(this.#state, this.runtime.devices);
   }
 
   #createState(cpu: number): KernelState {
@@ -272,6 +280,7 @@ export class EmbeddedKernel implements Kernel {
   /** Lets go of every file descriptor and pin, and of the devices: nothing runs here any more. */
   close(): void {
     this.#os.close();
+    this.net.close();
     this.#state.fds.closeAll();
     this.bpffs.clear();
     this.runtime.devices.close();
