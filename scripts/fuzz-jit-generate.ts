@@ -590,7 +590,10 @@ class Writer {
     if (this.#chance(0.6)) return this.#arithmetic();
     return [
       `*(u64 *)(r10 - ${PLACE.save}) = r0`,
-      ...(this.#chance(0.5) ? [`r3 = ${this.#below(6)}`] : ['r3 = r7', 'r3 &= 7']),
+      // Not a number that an atomic operation may have fetched: Linux 6.18 then takes another path's constant for it.
+      ...(this.#chance(0.5)
+        ? [`r3 = ${this.#below(6)}`]
+        : [`r3 = *(u8 *)(r6 + ${this.#below(PACKET_BYTES)})`, 'r3 &= 7']),
       'r1 = r9',
       `r2 = map[fd:${mapNumber('hops')}] ll`,
       `call ${HELPER.tail_call}`,
