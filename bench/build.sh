@@ -3,7 +3,7 @@
 set -eu
 cd "$(dirname "$0")"
 clang=${CLANG:-clang-19}
-for name in compute tail helper maps; do
+for name in compute tail helper maps capture; do
 	"$clang" -target bpf -O2 -g -mcpu=v3 -fdebug-compilation-dir=. -c "$name.c" -o "$name.o"
 	"${STRIP:-llvm-strip-19}" -g "$name.o"
 done

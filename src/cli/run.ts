@@ -51,7 +51,7 @@ the frame from its Ethernet header on, as on a packet socket. OUT is pcapng when
 appears when it is whole. --repeat runs a program again on what it left of the packet, as Linux does.
 
 --json prints one object: object, program, type, kernel {name, release}, capture {file, format, link_types, converted
-[{link_type, how}], cut_packets}, packets, repeat, mean_ns, verdicts [{name, packets, share}], bytes {kept, cut} (socket
+[{link_type, how}], cut_packets}, packets, repeat, mean_ns, elapsed_ms, verdicts [{name, packets, share}], bytes {kept, cut} (socket
 filters), refused [{reason, packets}], maps [{name, type, key_type, value_type, max_entries, count, entries [{key, value}
 or {key, values [{cpu, value}]}]}], globals [{name, section, type, value}], records [{map, type, records, bytes, lost}], trace
 [line], out {file, packets}, interrupted. Integers beyond 2^53 are strings; bytes without a type are hexadecimal.`,
@@ -145,11 +145,14 @@ async function runLoaded(loaded: Loaded): Promise<number> {
     interrupted = true;
   });
   const out = outPath === undefined ? undefined : new OutFile(outPath);
+  const begin = performance.now();
   const way = { loaded, type, out, progress, interrupted: () => interrupted, drain: records.drain };
   let ran: Ran;
+  let elapsed: number;
   try {
     ran = out === undefined && observed.captureRun ? await runManyAtOnce(way) : await runOneByOne(way);
     if (!interrupted) out?.commit();
+    elapsed = performance.now() - begin;
   } finally {
     progress.end();
     out?.discard();
@@ -158,6 +161,7 @@ async function runLoaded(loaded: Loaded): Promise<number> {
   const report = makeReport(loaded, type, ran, records.counts(), {
     only,
     interrupted,
+    elapsed,
     out: interrupted ? undefined : out,
   });
   if (args.options.has('--json')) io.stdout(`${JSON.stringify(report)}\n`);
@@ -209,6 +213,8 @@ function bold(text: string): string {
 interface Ending {
   readonly only: string | undefined;
   readonly interrupted: boolean;
+  /** Milliseconds from the first read of the capture to the last verdict. */
+  readonly elapsed: number;
   readonly out: OutFile | undefined;
 }
 
@@ -217,7 +223,7 @@ function makeReport(
   type: PacketType,
   { tally, format, interfaces, conversions }: Ran,
   records: RecordCount[],
-  { only, interrupted, out }: Ending,
+  { only, interrupted, elapsed, out }: Ending,
 ): RunReport {
   const { args, path, repeat, input, observed, object, name } = loaded;
   const { kernel } = observed;
@@ -240,6 +246,7 @@ function makeReport(
     packets: tally.packets,
     repeat,
     mean_ns: runs === 0 ? 0 : Math.round(tally.duration / runs),
+    elapsed_ms: Math.round(elapsed * 1000) / 1000,
     verdicts: names.map((verdict) => {
       const packets = tally.verdicts.get(verdict) ?? 0;
       return { name: verdict, packets, share: tally.packets === 0 ? 0 : packets / tally.packets };

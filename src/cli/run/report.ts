@@ -24,6 +24,8 @@ export interface RunReport {
   readonly repeat: number;
   /** Mean nanoseconds of one run, by the kernel's clock. */
   readonly mean_ns: number;
+  /** Milliseconds from the first read of the capture to the last verdict. */
+  readonly elapsed_ms: number;
   readonly verdicts: readonly { readonly name: string; readonly packets: number; readonly share: number }[];
   /** Of socket filters: bytes kept and cut off. */
   readonly bytes?: { readonly kept: number; readonly cut: number };
