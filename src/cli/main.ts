@@ -1,7 +1,10 @@
 #!/usr/bin/env node
 import { writeSync } from 'node:fs';
-import { runCli } from './cli.ts';
-import type { Io } from './io.ts';
+import { isatty } from 'node:tty';
+import { InputError } from '../base/error.ts';
+import { EXIT, type Io } from './io.ts';
+import { routeOf } from './route.ts';
+import { forward, type Terminal } from './server/client.ts';
 
 /**
  * Writes without Node's stream, whose making alone takes longer than many a command. A descriptor that does not block
@@ -25,9 +28,15 @@ function writeTo(fd: 1 | 2, stream: () => NodeJS.WriteStream): (text: string | U
   };
 }
 
+const stdout = writeTo(1, () => process.stdout);
+const stderr = writeTo(2, () => process.stderr);
+const colour = (): boolean => isatty(1) && !process.env.NO_COLOR;
+const width = (): number | undefined => (isatty(2) ? process.stderr.columns : undefined);
+
+/** The process as a command that runs in it sees it. */
 const io: Io = {
-  stdout: writeTo(1, () => process.stdout),
-  stderr: writeTo(2, () => process.stderr),
+  stdout,
+  stderr,
   stdin: async () => {
     const chunks: Uint8Array[] = [];
     for await (const chunk of process.stdin) chunks.push(chunk as Uint8Array);
@@ -36,14 +45,54 @@ const io: Io = {
   cwd: process.cwd(),
   env: process.env,
   get progressWidth() {
-    return process.stderr.isTTY ? process.stderr.columns : undefined;
+    return width();
   },
   get colour() {
-    return process.stdout.isTTY && !process.env.NO_COLOR;
+    return colour();
   },
   onInterrupt: (callback) => {
     process.once('SIGINT', callback);
     return () => void process.off('SIGINT', callback);
   },
 };
-process.exitCode = await runCli(process.argv.slice(2), io);
+
+/** Standard input was handed over: what the user still types must not hold the process up. */
+let stdinUsed = false;
+
+/** The process as a client of the kernel process sees it. */
+function terminal(): Terminal {
+  const columns = width();
+  return {
+    stdout,
+    stderr,
+    colour: colour(),
+    progressWidth: columns,
+    onStdin: (take) => {
+      stdinUsed = true;
+      process.stdin.on('data', take);
+      process.stdin.on('end', () => take(undefined));
+      process.stdin.on('error', () => take(undefined));
+    },
+    onInterrupt: (callback) => void process.on('SIGINT', callback),
+    onResize: (callback) => {
+      if (columns !== undefined) process.stderr.on('resize', () => callback(process.stderr.columns));
+    },
+  };
+}
+
+async function run(): Promise<number> {
+  const argv = process.argv.slice(2);
+  try {
+    const { instance, argv: words } = routeOf(argv, process.env);
+    if (instance !== undefined) return await forward(words, instance, terminal());
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    stderr(`skep: ${error.message}\n${error.detail ? `${error.detail}\n` : ''}`);
+    return error.errno === undefined ? EXIT.input : EXIT.refused;
+  }
+  const { runCli } = await import('./cli.ts');
+  return await runCli(argv, io);
+}
+
+process.exitCode = await run();
+if (stdinUsed) process.stdin.destroy();

@@ -13,5 +13,6 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   verify: () => import('./verify.ts').then((module) => module.verifyCommand),
   disasm: () => import('./disasm.ts').then((module) => module.disasmCommand),
   asm: () => import('./asm.ts').then((module) => module.asmCommand),
+  kernel: () => import('./kernel.ts').then((module) => module.kernelCommand),
   help: () => import('./help.ts').then((module) => module.helpCommand),
 };

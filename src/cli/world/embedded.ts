@@ -9,8 +9,19 @@ import type { BpfFiles, World } from './world.ts';
 
 const ROOT = '/sys/fs/bpf';
 
+/** The paths of all pins. */
+export function* pinsOf(kernel: EmbeddedKernel, folder = ROOT): Iterable<string> {
+  const entries = kernel.bpffs.list(folder);
+  if ('errno' in entries) return;
+  for (const { name, object } of entries) {
+    if (object === undefined) yield* pinsOf(kernel, `${folder}/${name}`);
+    else yield `${folder}/${name}`;
+  }
+}
+
 /** The embedded kernel's BPF file system, at the path where Linux has it. */
-function bpfFiles({ bpffs }: EmbeddedKernel): BpfFiles {
+function bpfFiles(kernel: EmbeddedKernel): BpfFiles {
+  const { bpffs } = kernel;
   const check = (doing: string, failure: { readonly errno: string; readonly reason: string } | undefined) => {
     if (failure) {
       throw new InputError('cli-bpffs', `${doing}: ${failure.reason} (${failure.errno})`, {
@@ -18,14 +29,6 @@ function bpfFiles({ bpffs }: EmbeddedKernel): BpfFiles {
       });
     }
   };
-  function* walk(folder: string): Iterable<string> {
-    const entries = bpffs.list(folder);
-    if ('errno' in entries) return;
-    for (const { name, object } of entries) {
-      if (object === undefined) yield* walk(`${folder}/${name}`);
-      else yield `${folder}/${name}`;
-    }
-  }
   return {
     isBpffs: (folder) => !('errno' in bpffs.list(folder)),
     mount: (folder) => {
@@ -38,7 +41,7 @@ function bpfFiles({ bpffs }: EmbeddedKernel): BpfFiles {
     mkdir: (path) => check(`making the folder ${path}`, bpffs.mkdir(path)),
     unlink: (path) => check(`removing ${path}`, bpffs.unlink(path)),
     rmdir: (path) => check(`removing the folder ${path}`, bpffs.rmdir(path)),
-    walk: () => walk(ROOT),
+    walk: () => pinsOf(kernel),
   };
 }
 
@@ -73,8 +76,8 @@ export function ephemeralWorld(): World {
   return embeddedWorld(kernel, () => kernel.close());
 }
 
-/** What the kernels of the command line are like: as many CPUs as the machine, and the running Linux's types. */
-export function kernelOptions(): KernelOptions {
-  const btf = runningTypes(undefined);
+/** What the kernels of the command line are like: as many CPUs as the machine, and the running Linux's types or those of a file. */
+export function kernelOptions(types?: string): KernelOptions {
+  const btf = runningTypes(types);
   return { cpus: cpus().length, ...(btf && { btf }) };
 }
