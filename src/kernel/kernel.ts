@@ -18,10 +18,11 @@ import { BtfObject } from './objects/btf-object.ts';
 import { fdInfo } from './objects/fd-info.ts';
 import { FdTable } from './objects/fd-table.ts';
 import { IdTable } from './objects/id-table.ts';
-import { type Clock, Grace, hostClock, seededRandom } from './objects/machine.ts';
+import { type Clock, Grace, hostClock, SimulatedClock, seededRandom } from './objects/machine.ts';
 import type { KernelObject } from './objects/object.ts';
 import { PerfEvent, type PerfRecord } from './objects/perf-event.ts';
 import { Program } from './objects/program.ts';
+import { closeServices, createServices } from './objects/services.ts';
 import { EmbeddedSystemCalls } from './os.ts';
 import { fileCalls, hookCalls } from './syscall/files.ts';
 import { createBpf, type KernelState } from './syscall/index.ts';
@@ -125,6 +126,7 @@ export class EmbeddedKernel implements Kernel {
       clock: completeClock(this.#options.clock),
       random: typeof random === 'number' ? seededRandom(random) : random,
       grace: new Grace(),
+      fieldReleases: () => this.runtime.heap.releases,
       trace: (line) => {
         for (const read of this.#traceReaders) read(line);
       },
@@ -143,6 +145,7 @@ export class EmbeddedKernel implements Kernel {
       objectAt: (fd) => fds.get(fd)?.object,
       mapAt: (addr) => mapsByAddr.get(addr),
       hasDevice: (ifindex) => this.runtime.devices.get(ifindex) !== undefined,
+      variable: (btfId) => this.runtime.world.variable(btfId),
       helperImplemented: isImplemented,
       testRun: (program, attr) => testRun(this.runtime, program, attr),
     };
@@ -151,14 +154,61 @@ export class EmbeddedKernel implements Kernel {
   #createRuntime(): RunKernel {
     const state = this.#state;
     const devices = new Devices(this.memory, this.#options.devices);
-    const runtime = {
+    const runtime: RunKernel = {
+      ...createServices(state, state.kernelBtf),
       machine: state,
       task: { ...DEFAULT_TASK, ...this.#options.task },
       devices,
       redirect: new RedirectInfo(),
       mapAt: (addr: number) => state.mapsByAddr.get(addr as Addr),
     };
-    return this.#options.interpret ? runtime : { ...runtime, jit: new Jit(runtime) };
+    return this.#options.interpret ? runtime : Object.assign(runtime, { jit: new Jit(runtime) });
+  }
+
+  /** The task that programs run on behalf of. */
+  get task(): Task {
+    return this.runtime.task;
+  }
+
+  /** Describes the task anew; what is not said stays as it is. */
+  setTask(task: Partial<Task>): void {
+    this.runtime.task = { ...this.runtime.task, ...task };
+  }
+
+  /**
+   * Moves a simulated clock on, and calls the timers that become due, each at its time.
+   * @returns how many were called
+   * @throws InputError when the kernel's clock is not a `SimulatedClock`
+   */
+  advance(nanoseconds: bigint): number {
+    const { clock } = this.#options;
+    if (!(clock instanceof SimulatedClock)) {
+      throw wrongOption("its clock is not a SimulatedClock, so it can't be moved; call runTimers() instead");
+    }
+    const end = clock.now + nanoseconds;
+    let calls = 0;
+    for (;;) {
+      const { now } = clock;
+      const left = this.runtime.alarms.next();
+      if (left === undefined || now + left > end) break;
+      clock.now = now + left;
+      const called = this.runtime.alarms.run();
+      calls += called;
+      // A timer that follows another clock, or whose time was moved.
+      if (called === 0) break;
+    }
+    if (clock.now < end) clock.now = end;
+    return calls;
+  }
+
+  /** Calls the timers that are due on the kernel's clock. @returns how many */
+  runTimers(): number {
+    return this.runtime.alarms.run();
+  }
+
+  /** Nanoseconds until the next timer is due; `undefined` when none is started. */
+  get nextTimer(): bigint | undefined {
+    return this.runtime.alarms.next();
   }
 
   vmlinuxBtf(): Uint8Array | undefined {
@@ -283,6 +333,7 @@ export class EmbeddedKernel implements Kernel {
     this.net.close();
     this.#state.fds.closeAll();
     this.bpffs.clear();
+    closeServices(this.runtime);
     this.runtime.devices.close();
   }
 

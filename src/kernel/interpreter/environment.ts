@@ -5,31 +5,48 @@ import type { BpfMap } from '../maps/map.ts';
 import type { Addr } from '../memory/index.ts';
 import type { Devices } from '../net/device.ts';
 import type { RedirectInfo } from '../net/redirect.ts';
+import type { Alarms, Deferred } from '../objects/alarms.ts';
+import type { Heap } from '../objects/heap.ts';
 import type { Machine } from '../objects/machine.ts';
+import type { Mocks } from '../objects/mocks.ts';
+import type { Task } from '../objects/task.ts';
+import type { World } from '../objects/world.ts';
 import type { Executable } from './executable.ts';
 
-/** The task that programs run on behalf of. */
-export interface Task {
-  readonly pid: number;
-  readonly tgid: number;
-  readonly uid: number;
-  readonly gid: number;
-  /** At most 15 bytes. */
-  readonly comm: string;
-  /** Return addresses, the innermost first; none by default. */
-  readonly kernelStack?: readonly bigint[];
-  readonly userStack?: readonly bigint[];
+export type { Task } from '../objects/task.ts';
+
+/** What programs find in a kernel beside maps, packets and devices. */
+export interface Services {
+  /** Functions that the caller has replaced. */
+  readonly mocks: Mocks;
+  /** What programs allocate, and the kernel's objects that they hold. */
+  readonly heap: Heap;
+  /** Functions of programs that run later. */
+  readonly alarms: Alarms;
+  /** The kernel's own structs, as its BTF lays them out. */
+  readonly world: World;
+}
+
+/** System calls of programs. */
+export interface SystemCalls {
+  /** @returns false when it was not open */
+  close(fd: number): boolean;
+  /** `bpf(2)`. @param attr address of the attributes @returns what the call returns, or a negative errno */
+  bpf(command: number, attr: Addr, size: number): number;
 }
 
 /** The kernel that a program runs in. */
-export interface RunKernel {
+export interface RunKernel extends Services {
   readonly machine: Machine;
-  readonly task: Task;
+  /** The task that programs run on behalf of. */
+  task: Task;
   /** The map that a program's map pointer points to. */
   mapAt(addr: number): BpfMap | undefined;
   readonly devices: Devices;
   /** Where the current CPU's last `bpf_redirect` wants its packet to go. */
   readonly redirect: RedirectInfo;
+  /** System calls, for programs that may make them. */
+  sys?: SystemCalls | undefined;
   /** Its compiled programs; absent where programs are interpreted. */
   readonly jit?: Jit | undefined;
 }
@@ -74,6 +91,10 @@ export interface HelperRun {
   map(pointer: bigint): BpfMap;
   /** Goes on in another program in place of the current one. @returns false when the limit of tail calls is reached */
   tailCall(target: Executable): boolean;
+  /** Keeps a function of the program, to be called when no program runs. */
+  later(callback: bigint): Deferred;
+  /** Ends the program by an exception with that value. */
+  raise(cookie: bigint): HelperResult;
 }
 
 /** What a helper answers: r0, or calls to make first. Negative errnos are negative. */
@@ -96,6 +117,16 @@ export interface CallableHelper {
   readonly check: (run: ArgumentScope) => string | undefined;
   /** Number of arguments that must have been written. */
   readonly args: number;
+  readonly call: HelperImpl;
+}
+
+/** A kernel function as the interpreter calls it. */
+export interface CallableKfunc {
+  readonly name: string;
+  /** Number of arguments that must have been written. */
+  readonly args: number;
+  /** Its result has 32 bits or fewer: the upper half of r0 is zero. */
+  readonly narrow: boolean;
   readonly call: HelperImpl;
 }
 

@@ -1,10 +1,14 @@
 /** A verified program made ready to run: maps' addresses in place, each instruction's registers known. */
 import type { Insn, InsnIdx } from '../../isa/index.ts';
 import type { ProgType } from '../../sys/tables.ts';
+import { callableKfuncs } from '../kfuncs/callable.ts';
+import { ArenaMap } from '../maps/arena.ts';
 import type { BpfMap } from '../maps/map.ts';
 import type { Program } from '../objects/program.ts';
 import type { VerifiedProgram } from '../verifier/index.ts';
+import type { CallableKfunc } from './environment.ts';
 import { type Execute, executor } from './execute.ts';
+import { indirectExecutor } from './indirect.ts';
 import { reads, writes } from './registers.ts';
 
 /** Where function addresses begin; a subprogram's is this plus eight times its first slot. No memory is mapped there. */
@@ -24,8 +28,14 @@ export interface Executable {
   readonly constants: ReadonlyMap<number, bigint>;
   /** Maps by their address, for helpers that take one. */
   readonly maps: ReadonlyMap<number, BpfMap>;
+  /** By slot: the kernel functions that it calls. */
+  readonly kfuncs: ReadonlyMap<number, CallableKfunc>;
+  /** The arena that it uses. */
+  readonly arena?: ArenaMap | undefined;
   /** What it was verified from; absent for bare instructions. */
   readonly verified?: VerifiedProgram;
+  /** The program that it is. */
+  readonly owner?: Program;
 }
 
 /** Links instructions that name no maps. */
@@ -33,11 +43,30 @@ export function linkBare(name: string, insns: readonly (Insn | undefined)[]): Ex
   return link(name, 'unspec' as ProgType, insns, new Map(), []);
 }
 
-/** @param maps the map objects, in the order of `verified.maps` */
-export function linkVerified(verified: VerifiedProgram, maps: readonly BpfMap[]): Executable {
+/** Instructions of a loaded program, as it was verified. */
+function linkVerified(owner: Program, variable: (btfId: number) => number): Executable {
+  const { verified, maps, facts } = owner;
   const { name, type } = verified.input;
   const program = link(name, type, verified.insns, verified.mapRefs, maps);
-  return { ...program, verified };
+  const constants = new Map(program.constants);
+  const ops = [...program.ops];
+  for (const [idx, insn] of verified.insns.entries()) {
+    if (insn?.kind === 'ldimm64' && insn.imm.kind === 'btf_id') {
+      constants.set(idx, BigInt(variable(insn.imm.id)));
+    }
+    const access = insn && verified.proofs.get(idx as InsnIdx)?.access;
+    const careful = access && indirectExecutor(insn, access);
+    if (careful) ops[idx] = careful;
+  }
+  return {
+    ...program,
+    constants,
+    ops,
+    kfuncs: facts.kernelBtf ? callableKfuncs(verified, facts.kernelBtf) : new Map(),
+    arena: maps.find((map) => map instanceof ArenaMap),
+    verified,
+    owner,
+  };
 }
 
 function link(
@@ -80,6 +109,7 @@ function link(
     writes: Uint16Array.from(insns, (insn) => (insn ? writes(insn) : 0)),
     constants,
     maps: new Map(maps.map((map) => [map.addr, map])),
+    kfuncs: new Map(),
   };
 }
 
@@ -99,7 +129,7 @@ const linked = new WeakMap<Program, Executable>();
 export function executableOf(program: Program): Executable {
   let executable = linked.get(program);
   if (!executable) {
-    executable = linkVerified(program.verified, program.maps);
+    executable = linkVerified(program, program.variable);
     linked.set(program, executable);
   }
   return executable;

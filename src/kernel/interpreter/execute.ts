@@ -38,8 +38,12 @@ const BEHAVIOUR: { readonly [K in InsnKind]: Behaviour<K> } = {
     const value = BigInt.asIntN(bits, m.regs[src]!);
     m.regs[dst] = width === 32 ? BigInt.asUintN(32, value) : value;
   },
-  // Without arenas there is one address space, and casts between it and itself change nothing.
-  addr_space_cast: (m, { dst, src }) => m.copy(dst, src),
+  // Programs use the low half of an arena's address; user space's has an upper half.
+  addr_space_cast: (m, { dst, src, dstAs }) => {
+    const low = BigInt.asUintN(32, m.regs[src]!);
+    const high = (m.program.arena?.userAddress ?? 0n) >> 32n;
+    m.regs[dst] = dstAs === 0 || low === 0n ? low : low | (high << 32n);
+  },
   endian: (m, { order, bits, dst }) => {
     const value = m.regs[dst]!;
     m.regs[dst] = order === 'le' ? BigInt.asUintN(bits, value) : byteSwap(value, bits);
@@ -64,7 +68,7 @@ const BEHAVIOUR: { readonly [K in InsnKind]: Behaviour<K> } = {
       case 'reg':
         return m.callHelper(Number(BigInt.asUintN(32, m.regs[target.reg]!)));
       case 'kfunc':
-        return m.fault('unsupported', `kernel function ${target.btfId} can't be called`);
+        return m.callKfunc(idx);
     }
   },
   exit: (m) => m.exit(),
@@ -98,7 +102,7 @@ const BEHAVIOUR: { readonly [K in InsnKind]: Behaviour<K> } = {
 };
 
 /** What an atomic operation writes. @see RFC 9669 §5.3 */
-const UPDATED: Readonly<Record<AtomicOp, (old: bigint, operand: bigint) => bigint>> = {
+export const UPDATED: Readonly<Record<AtomicOp, (old: bigint, operand: bigint) => bigint>> = {
   add: (old, operand) => old + operand,
   or: (old, operand) => old | operand,
   and: (old, operand) => old & operand,

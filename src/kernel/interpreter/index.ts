@@ -8,7 +8,7 @@ export type {
   RunKernel,
   Task,
 } from './environment.ts';
-export { type Executable, executableOf, linkBare, linkVerified } from './executable.ts';
+export { type Executable, executableOf, linkBare } from './executable.ts';
 export type { FaultCode, RunFault } from './fault.ts';
 export { type Frame, Interpreter, type InterpreterOptions, type RunStatus } from './interpreter.ts';
 export { type RawOptions, type RawResult, runRaw } from './raw.ts';

@@ -10,14 +10,24 @@ import type { Reg, Size } from '../../isa/index.ts';
 import { LIMITS } from '../../sys/limits.ts';
 import type { BpfMap } from '../maps/map.ts';
 import type { Addr, Region } from '../memory/index.ts';
+import type { Deferred } from '../objects/alarms.ts';
 import type { Machine } from '../objects/machine.ts';
-import type { ArgumentScope, CallableHelper, CallbackPlan, RunContext, RunKernel } from './environment.ts';
+import type {
+  ArgumentScope,
+  CallableHelper,
+  CallbackPlan,
+  HelperImpl,
+  HelperResult,
+  RunContext,
+  RunKernel,
+} from './environment.ts';
 import { type Executable, functionSlot } from './executable.ts';
 import type { FaultCode, RunFault } from './fault.ts';
 
 const STACK_SIZE = LIMITS.MAX_BPF_STACK;
 const STACK_SHIFT = 9;
-const FRAMES = LIMITS.MAX_CALL_FRAMES;
+/** Each tail call of a subprogram may begin a call chain of its own. */
+const FRAMES = LIMITS.MAX_CALL_FRAMES * (LIMITS.MAX_TAIL_CALL_CNT + 1);
 const FP = 10;
 /** Iterations of a loop that `may_goto` lets go on, per frame. @see include/linux/bpf.h, BPF_MAX_LOOPS */
 const MAX_LOOPS = 8 * 1024 * 1024;
@@ -112,14 +122,18 @@ export class Interpreter implements ArgumentScope {
     return { low: (high - STACK_SIZE) as Addr, high };
   }
 
-  /** Makes ready to run a program from its start. @param args r1 on, in place of the context's address */
-  start(program: Executable, context: RunContext | undefined, args?: readonly bigint[]): void {
+  /**
+   * Makes ready to run a program from its start.
+   * @param args r1 on, in place of the context's address
+   * @param entry another slot to start from
+   */
+  start(program: Executable, context: RunContext | undefined, args?: readonly bigint[], entry = 0): void {
     this.#program = program;
     this.context = context;
     this.frames.length = 0;
     this.frames.push({ program, returnPc: -1, saved: [], initialised: 0, loops: MAX_LOOPS });
     this.#enterFrame(1);
-    this.pc = 0;
+    this.pc = entry;
     this.executed = 0;
     this.#tailCalls = 0;
     if (this.acquired.size > 0) this.acquired.clear();
@@ -267,18 +281,80 @@ export class Interpreter implements ArgumentScope {
         `R${31 - Math.clz32(missing & -missing)} !read_ok, and bpf_${helper.name} takes ${helper.args} arguments`,
       );
     }
-    const wrong = helper.check(this);
+    const mock = this.kernel.mocks.get(helper.name);
+    const wrong = mock ? undefined : helper.check(this);
     if (wrong !== undefined) return this.fault('helper-argument', `bpf_${helper.name}: ${wrong}`);
+    this.#finishCall(this.#invoke(mock ?? helper.call));
+  }
+
+  /** Calls the kernel function that the call at a slot names. */
+  callKfunc(slot: number) {
+    const kfunc = this.program.kfuncs.get(slot);
+    if (!kfunc) return this.fault('unknown-helper', 'the kernel function is not here');
+    const missing = ((1 << (kfunc.args + 1)) - 2) & ~this.initialised;
+    if (missing !== 0) {
+      const reg = 31 - Math.clz32(missing & -missing);
+      const takes = `${kfunc.name} takes ${kfunc.args} arguments`;
+      return this.fault('uninitialised-register', `R${reg} !read_ok, and ${takes}`);
+    }
+    const result = this.#invoke(this.kernel.mocks.get(kfunc.name) ?? kfunc.call);
+    this.#finishCall(result, kfunc.narrow);
+  }
+
+  #invoke(call: HelperImpl): HelperResult {
     const { regs } = this;
-    const result = helper.call(this, regs[1]!, regs[2]!, regs[3]!, regs[4]!, regs[5]!);
+    return call(this, regs[1]!, regs[2]!, regs[3]!, regs[4]!, regs[5]!);
+  }
+
+  #finishCall(result: HelperResult, narrow = false) {
     // A helper may free memory, move the packet and grow the address space.
     this.#refresh();
     this.initialised &= ~ARGUMENTS;
     if (this.#jumped) {
       this.#jumped = false;
       this.initialised = (1 << FP) | (1 << 1);
-    } else if (typeof result === 'object') this.#callBack(result, undefined);
-    else this.#setResult(result);
+    } else if (this.status !== 'running') return;
+    else if (typeof result === 'object') this.#callBack(result, undefined);
+    else this.#setResult(narrow ? BigInt.asUintN(32, BigInt(result)) : result);
+  }
+
+  later(callback: bigint): Deferred {
+    const { program, kernel } = this;
+    const slot = functionSlot(program, callback);
+    if (slot === undefined) throw new Bug(`0x${callback.toString(16)} is no function of the program`);
+    const helpers = this.#helpers;
+    program.owner?.hold();
+    return {
+      call: (args) => {
+        const interpreter = new Interpreter(kernel, { helpers, budget: this.budget });
+        try {
+          interpreter.start(program, undefined, args, slot);
+          const result = interpreter.run();
+          if (result === undefined)
+            throw new Bug(`a callback of ${program.name}: ${interpreter.problem?.problem}`);
+          return result;
+        } finally {
+          interpreter.close();
+        }
+      },
+      release: () => program.owner?.release(),
+    };
+  }
+
+  raise(cookie: bigint): HelperResult {
+    const { exceptionCallback } = this.program.verified ?? {};
+    this.frames.length = 1;
+    this.#enterFrame(1);
+    if (exceptionCallback === undefined) {
+      this.regs[0] = cookie;
+      this.frames.length = 0;
+      this.status = 'done';
+    } else {
+      this.pc = exceptionCallback;
+      this.regs[1] = cookie;
+      this.#jumped = true;
+    }
+    return 0n;
   }
 
   exit() {

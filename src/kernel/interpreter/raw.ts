@@ -7,6 +7,7 @@ import { Memory } from '../memory/index.ts';
 import { Devices } from '../net/device.ts';
 import { RedirectInfo } from '../net/redirect.ts';
 import { Grace, type Machine, SimulatedClock, seededRandom } from '../objects/machine.ts';
+import { createServices } from '../objects/services.ts';
 import type { CallableHelper, RunKernel } from './environment.ts';
 import { linkBare } from './executable.ts';
 import type { RunFault } from './fault.ts';
@@ -41,16 +42,18 @@ const SHARED_LIMIT = 1 << 24;
 /** A kernel without maps: a memory, a clock that counts its readings, and the same random numbers each time. */
 export function bareKernel(shared = false): RunKernel {
   const memory = new Memory({ shared, ...(shared && { limit: SHARED_LIMIT }) });
+  const machine: Machine = {
+    memory,
+    cpus: 1,
+    cpu: 0,
+    clock: new SimulatedClock(1n, 1n),
+    random: seededRandom(1),
+    grace: new Grace(),
+    trace: () => {},
+  };
   return {
-    machine: {
-      memory,
-      cpus: 1,
-      cpu: 0,
-      clock: new SimulatedClock(1n, 1n),
-      random: seededRandom(1),
-      grace: new Grace(),
-      trace: () => {},
-    },
+    ...createServices(machine, undefined),
+    machine,
     task: { pid: 1, tgid: 1, uid: 0, gid: 0, comm: 'bare' },
     mapAt: () => undefined,
     devices: new Devices(memory),

@@ -2,6 +2,7 @@
 import { Bug, unreachable } from '../../base/error.ts';
 import type { Insn, Reg } from '../../isa/index.ts';
 import { writeAlu, writeEndian, writeMovsx, writeNeg } from './alu.ts';
+import { writeAddressSpaceCast } from './arena.ts';
 import { writeCall } from './call.ts';
 import { writeCondition } from './condition.ts';
 import type { Graph } from './graph.ts';
@@ -295,8 +296,7 @@ export class FunctionWriter implements BlockWriter {
       case 'endian':
         return writeEndian(this, insn);
       case 'addr_space_cast':
-        // Without arenas there is one address space, and casts between it and itself change nothing.
-        this.get(insn.src);
+        writeAddressSpaceCast(this, insn);
         return this.set(insn.dst);
       case 'ldimm64': {
         const value = this.unit.constants.get(slot);
@@ -312,7 +312,7 @@ export class FunctionWriter implements BlockWriter {
       case 'store_release':
         return writeStore(this, insn, slot);
       case 'atomic':
-        return writeAtomic(this, insn);
+        return writeAtomic(this, insn, slot);
       case 'ld_abs':
       case 'ld_ind':
         return writePacketLoad(this, insn, slot);

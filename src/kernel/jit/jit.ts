@@ -10,28 +10,31 @@ import { ProgArrayMap } from '../maps/prog-array.ts';
 import { type Addr, NULL } from '../memory/index.ts';
 import { FieldView } from '../net/field-view.ts';
 import { PACKET_TYPES } from '../net/packet-types.ts';
+import { SOCKET_VIEW } from '../net/socket-view.ts';
 import { SK_BUFF } from '../net/structs.ts';
 import type { Program } from '../objects/program.ts';
 import { effectiveAttachType, PROGRAMS } from '../programs/index.ts';
+import type { VerifiedProgram } from '../verifier/index.ts';
+import { indirectAccess } from './indirect.ts';
 import { JitFault } from './jit-fault.ts';
-import { lowerHelper } from './lower.ts';
+import { lowerHelper, lowerKfunc } from './lower.ts';
 import { memoryLimits } from './memory-limits.ts';
 import { contextPlaces } from './places.ts';
-import { type Current, JitRun } from './run.ts';
+import { type Current, JitRun, Raised } from './run.ts';
 import { NATIVE, translate } from './translate.ts';
 import { AREA, type PacketPlace, type Unit } from './unit.ts';
 import { type WasmFunction, type WasmTable, wasm } from './wasm/host.ts';
 
 /** A program that is ready to run. */
 export interface CompiledProgram {
-  /** Runs it on a context. @returns r0's low half */
-  readonly run: (context: number) => number;
+  /** Runs it on a context. @returns r0's low half. It is another function when the program was compiled again. */
+  run: (context: number) => number;
   /** Runs it so many times on the same context. @returns what the last run did */
-  readonly repeat: (context: number, times: number) => number;
+  repeat: (context: number, times: number) => number;
   /** Where the table of entry functions has it; from 1. */
   readonly index: number;
   /** Bytes of the module. */
-  readonly size: number;
+  size: number;
 }
 
 export class Jit {
@@ -50,6 +53,14 @@ export class Jit {
 
   constructor(kernel: RunKernel) {
     this.#kernel = kernel;
+    kernel.mocks.onChange(() => this.#compileAgain());
+  }
+
+  /** Functions that programs call are others now. What others hold of a compiled program stays good. */
+  #compileAgain(): void {
+    for (const [program, compiled] of this.#compiled) {
+      Object.assign(compiled, this.#instantiate(program, compiled.index));
+    }
   }
 
   /** The program, compiled when it is first asked for and kept until it ends. */
@@ -102,7 +113,10 @@ export class Jit {
   #instantiate(program: Program, index: number): CompiledProgram {
     const kernel = this.#kernel;
     const executable = executableOf(program);
-    const run = new JitRun(kernel, executable, this.#current);
+    const run = new JitRun(kernel, executable, this.#current, () => {
+      this.enter(undefined);
+      return this.#area + AREA.top;
+    });
     const { bytes, host, callbacks } = translate(this.#unitOf(program, run));
     const imports: Record<string, WasmFunction> = {};
     for (const [name, { call }] of host) imports[name] = call;
@@ -117,9 +131,12 @@ export class Jit {
     });
     for (const slot of callbacks) run.callbacks.set(slot, exports[`callback ${slot}`]!);
     this.#table!.set(index, exports.main!);
+    const once = exports.run as unknown as CompiledProgram['run'];
+    const repeat = exports.repeat as unknown as CompiledProgram['repeat'];
+    const mayEnd = run.program.kfuncs.size > 0 || tailCalls(program);
     return {
-      run: exports.run as unknown as CompiledProgram['run'],
-      repeat: exports.repeat as unknown as CompiledProgram['repeat'],
+      run: mayEnd ? (context) => ended(() => once(context)) : once,
+      repeat: mayEnd ? (context, times) => repeated(times, () => ended(() => once(context))) : repeat,
       index,
       size: bytes.length,
     };
@@ -150,6 +167,10 @@ export class Jit {
       context: view && contextPlaces(view),
       packet: packetPlace(program, run),
       helper: (slot, id) => lowerHelper(host, id, verified.proofs.get(slot as never)),
+      kfunc: (slot) => lowerKfunc(run, slot),
+      ...(verified.exceptionCallback !== undefined && { handler: verified.exceptionCallback }),
+      socket: contextPlaces(SOCKET_VIEW),
+      ...(needsHost(verified) && { indirect: indirectAccess(run) }),
       register: undefined,
       abort: {
         kind: 'host',
@@ -219,6 +240,33 @@ export class Jit {
     this.#kernel.machine.memory.free(this.#area);
     this.#area = NULL;
   }
+}
+
+/** Programs that it tail-calls may raise exceptions. */
+function tailCalls({ verified: { subprograms } }: Program): boolean {
+  return subprograms.some(({ hasTailCall }) => hasTailCall);
+}
+
+/** Some loads or stores are made by the host, or addresses are converted between spaces. */
+function needsHost({ insns, proofs }: VerifiedProgram): boolean {
+  for (const { access } of proofs.values()) if (access === 'arena' || access === 'map') return true;
+  return insns.some((insn) => insn?.kind === 'addr_space_cast');
+}
+
+/** What the run returns, or what its exception makes it return. */
+function ended(run: () => number): number {
+  try {
+    return run();
+  } catch (error) {
+    if (error instanceof Raised) return Number(BigInt.asIntN(32, error.run.handle(error.cookie)));
+    throw error;
+  }
+}
+
+function repeated(times: number, run: () => number): number {
+  let result = run();
+  for (let left = times - 1; left > 0; left--) result = run();
+  return result;
 }
 
 /** Where legacy packet loads find the packet, in programs that run on an skb. */

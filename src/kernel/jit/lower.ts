@@ -8,11 +8,11 @@ import { prototype } from '../helpers/prototypes.ts';
 import type { ArgKind } from '../helpers/prototypes-arg.ts';
 import type { CallbackPlan, HelperImpl, HelperResult } from '../interpreter/environment.ts';
 import { ArrayMap, PercpuArrayMap } from '../maps/array.ts';
-import type { BpfMap } from '../maps/map.ts';
+import type { BpfMap, NativeOperations } from '../maps/map.ts';
 import { ProgArrayMap } from '../maps/prog-array.ts';
 import type { InsnProof } from '../verifier/index.ts';
 import type { JitRun } from './run.ts';
-import type { Argument, HostCall, Lowering } from './unit.ts';
+import type { Argument, HostCall, Lowering, NativeCall } from './unit.ts';
 
 /** What lowering asks of the kernel's compiler. */
 export interface LoweringHost {
@@ -31,9 +31,12 @@ export function lowerHelper(host: LoweringHost, id: number, proof: InsnProof | u
   if (name === undefined || !Object.hasOwn(IMPLEMENTATIONS, name)) {
     return { kind: 'unsupported', problem: `there is no helper ${id} here` };
   }
+  if (host.run.kernel.mocks.has(name)) return generic(host, name as Helper & keyof typeof IMPLEMENTATIONS);
   const map = host.maps[proof?.call?.map ?? -1];
   const inlined = inline(host, name, map, proof);
   if (inlined) return inlined;
+  const native = map && lowerNative(map, name);
+  if (native) return native;
   if (map) {
     const call = MAP_CALLS[name]?.(map, host.run);
     if (call) return { ...call, kind: 'host', name: `${name} ${map.addr}` };
@@ -95,7 +98,38 @@ function element(map: BpfMap, key: Uint8Array | undefined): Lowering | undefined
 }
 
 const i32 = (reg: Reg): Argument => ({ reg, as: 'i32' });
+const i64 = (reg: Reg): Argument => ({ reg, as: 'i64' });
 const f64 = (reg: Reg): Argument => ({ reg, as: 'f64' });
+
+/** Operations of maps that are known, in WebAssembly: the operation, what it takes of the helper's arguments, and the result. */
+const NATIVE_CALLS: Partial<
+  Readonly<
+    Record<
+      Helper,
+      {
+        readonly of: keyof NativeOperations;
+        readonly args: readonly Argument[];
+        readonly result: 'address' | 's32';
+      }
+    >
+  >
+> = {
+  map_lookup_elem: { of: 'lookup', args: [i32(2)], result: 'address' },
+  map_lookup_percpu_elem: { of: 'lookupPercpu', args: [i32(2), i32(3)], result: 'address' },
+  map_update_elem: { of: 'update', args: [i32(2), i32(3), i64(4)], result: 's32' },
+  map_delete_elem: { of: 'delete', args: [i32(2)], result: 's32' },
+  map_push_elem: { of: 'push', args: [i32(2), i64(3)], result: 's32' },
+  map_pop_elem: { of: 'pop', args: [i32(2)], result: 's32' },
+  map_peek_elem: { of: 'peek', args: [i32(2)], result: 's32' },
+};
+
+function lowerNative(map: BpfMap, helper: Helper): NativeCall | undefined {
+  const call = NATIVE_CALLS[helper];
+  const operation = call && map.native[call.of];
+  if (!operation) return undefined;
+  const args = [{ value: map.addr }, ...call.args, ...(operation.cpu ? (['cpu'] as const) : [])];
+  return { kind: 'native', name: operation.name, args, result: call.result };
+}
 
 type Call = Pick<HostCall, 'args' | 'result' | 'call'>;
 
@@ -158,7 +192,7 @@ const NARROW: ReadonlySet<ArgKind> = new Set<ArgKind>([
 /** The helper as the interpreter calls it. */
 function generic({ run, type }: LoweringHost, name: Helper & keyof typeof IMPLEMENTATIONS): HostCall {
   const facts = prototype(name, type);
-  const implementation: HelperImpl = IMPLEMENTATIONS[name];
+  const implementation: HelperImpl = run.kernel.mocks.get(name) ?? IMPLEMENTATIONS[name];
   const args = facts.args.map(
     ({ kind }, i): Argument => ({ reg: (i + 1) as Reg, as: NARROW.has(kind) ? 'i32' : 'i64' }),
   );
@@ -181,6 +215,23 @@ function generic({ run, type }: LoweringHost, name: Helper & keyof typeof IMPLEM
       }
     : (...given: (number | bigint)[]) => plain(name, invoke(given));
   return { kind: 'host', name, args, result: 'i64', call, ...(callsBack && { frame: true as const }) };
+}
+
+/** A kernel function as the interpreter calls it. Its arguments come whole. */
+export function lowerKfunc(run: JitRun, slot: number): Lowering {
+  const kfunc = run.program.kfuncs.get(slot);
+  if (!kfunc) return { kind: 'unsupported', problem: 'the kernel function is not here' };
+  const { name, narrow } = kfunc;
+  const implementation = run.kernel.mocks.get(name) ?? kfunc.call;
+  const args = Array.from({ length: kfunc.args }, (_, i): Argument => ({ reg: (i + 1) as Reg, as: 'i64' }));
+  const call = (...given: (bigint | number)[]): bigint => {
+    const frame = given.pop() as number;
+    const arg = (i: number) => BigInt.asUintN(64, (given[i] as bigint | undefined) ?? 0n);
+    const answer = implementation(run, arg(0), arg(1), arg(2), arg(3), arg(4));
+    const result = typeof answer === 'object' ? run.callBack(answer, frame) : BigInt(answer);
+    return narrow ? BigInt.asUintN(32, result) : result;
+  };
+  return { kind: 'host', name, args, result: 'i64', call, frame: true };
 }
 
 function plain(name: string, result: bigint | number | CallbackPlan): bigint {

@@ -1,6 +1,7 @@
 /** Loads, stores and atomic operations. No access is checked: the verifier proved them. */
 import type { Insn, Reg, Size } from '../../isa/index.ts';
 import { swap16, swap32 } from './alu.ts';
+import { writeArenaAtomic, writeArenaStore, writeIndirectLoad } from './arena.ts';
 import { writeContextLoad, writeContextStore } from './context.ts';
 import type { FunctionWriter } from './function.ts';
 import { writeHostCall } from './host-call.ts';
@@ -53,8 +54,16 @@ export function writeLoad(
     writeContextLoad(f, place, src, size, insn.kind === 'ldx' && insn.signed);
     return f.set(dst);
   }
-  // The fields of sockets and of maps themselves are not here, for the interpreter neither.
-  if (through === 'sock' || through === 'map') return f.abort(slot);
+  if (through === 'sock') {
+    const place = f.unit.socket?.read(off, size);
+    if (!place) return f.abort(slot);
+    writeContextLoad(f, place, src, size, insn.kind === 'ldx' && insn.signed);
+    return f.set(dst);
+  }
+  if (through === 'map' || through === 'arena') {
+    const signed = insn.kind === 'ldx' && insn.signed;
+    return writeIndirectLoad(f, through, { size, dst, src, off, signed }, slot);
+  }
   if (through === 'btf_id' || through === 'untrusted') return writeCarefulLoad(f, insn);
   const at = f.address(src, off);
   if (insn.kind === 'load_acquire' && f.unit.memory.shared) {
@@ -109,6 +118,7 @@ export function writeStore(
     if (!place) return f.abort(slot);
     return writeContextStore(f, place, dst, size, value);
   }
+  if (f.unit.proofs.get(slot)?.access === 'arena') return writeArenaStore(f, dst, off, size, value, slot);
   const at = f.address(dst, off);
   value();
   if (insn.kind === 'store_release' && f.unit.memory.shared) {
@@ -123,8 +133,9 @@ export function writeStore(
 
 type Atomic = Extract<Insn, { kind: 'atomic' }>;
 
-export function writeAtomic(f: FunctionWriter, insn: Atomic) {
-  if (f.unit.memory.shared) writeShared(f, insn);
+export function writeAtomic(f: FunctionWriter, insn: Atomic, slot: number) {
+  if (f.unit.proofs.get(slot)?.access === 'arena') writeArenaAtomic(f, insn, slot);
+  else if (f.unit.memory.shared) writeShared(f, insn);
   else writeAlone(f, insn);
 }
 

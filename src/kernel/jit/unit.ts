@@ -1,5 +1,6 @@
 /** What is compiled: instructions with everything that the translator needs to know of the world around them. */
 import type { Insn, Reg, Size } from '../../isa/index.ts';
+import { LIMITS } from '../../sys/limits.ts';
 import type { InsnProof } from '../verifier/index.ts';
 import type { KernelFunctions } from '../wasm/native.ts';
 import type { FunctionRange } from './graph.ts';
@@ -92,8 +93,9 @@ export interface PacketPlace {
   readonly slow: HostCall;
 }
 
-/** The address comes whole; `how` is the number of bytes, and what else the access needs to be told. */
+/** Accesses by the host. The address comes whole, then the value of a store, then the number of bytes. */
 export interface IndirectAccess {
+  /** The number of bytes comes with sixteen times the offset in the map's struct. */
   readonly mapLoad: HostCall;
   readonly arenaLoad: HostCall;
   readonly arenaStore: HostCall;
@@ -139,8 +141,8 @@ export interface Unit {
 
 /** A frame of the BPF stack, in bytes. */
 export const FRAME = 512;
-/** Frames that a run may nest. */
-const FRAMES = 8;
+/** Frames that a run may nest: each tail call of a subprogram may begin a call chain of its own. */
+const FRAMES = LIMITS.MAX_CALL_FRAMES * (LIMITS.MAX_TAIL_CALL_CNT + 1);
 
 /**
  * The area of one processor: words of the run and, with a frame's room on either side, its stacks. Offsets in bytes.

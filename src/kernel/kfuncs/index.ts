@@ -12,4 +12,4 @@ export {
   KF_SLEEPABLE,
   KF_TRUSTED_ARGS,
 } from './flags.ts';
-export { kfuncAllowed, kfuncFlags } from './registry.ts';
+export { kfuncAllowed, kfuncFlags, kfuncNames } from './registry.ts';

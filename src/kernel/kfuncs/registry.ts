@@ -13,6 +13,11 @@ export function kfuncFlags(name: string): number | undefined {
   return BY_NAME.get(name)?.flags;
 }
 
+/** Names of all functions that programs may call, in the order of the alphabet. */
+export function kfuncNames(): string[] {
+  return [...BY_NAME.keys()].toSorted();
+}
+
 /** Whether programs of the type, with that expected attach type, may call the function. */
 export function kfuncAllowed(name: string, type: ProgType, attach: AttachType | undefined): boolean {
   const found = BY_NAME.get(name);

@@ -1,7 +1,9 @@
+import { InputError } from '../../base/error.ts';
 import { MAP_CREATE_FLAGS } from '../../sys/flags.ts';
-import { type Addr, NULL } from '../memory/index.ts';
+import { type Addr, at, NULL } from '../memory/index.ts';
+import type { Machine } from '../objects/machine.ts';
 import { type Check, checkFlags, checkKeySize, checkNonZero, first, refuse } from './checks.ts';
-import { BpfMap, errno, type Status, type SysValue } from './map.ts';
+import { BpfMap, errno, type MapShape, type Status, type SysValue } from './map.ts';
 
 const PAGE = 4096;
 const SPAN = 2 ** 32;
@@ -28,8 +30,200 @@ export const checkArena: Check = (shape) => {
   );
 };
 
-/** Memory that programs and user space share by the page. It has no elements. */
+/** A run of pages, by their numbers. */
+interface Range {
+  readonly first: number;
+  readonly count: number;
+}
+
+/**
+ * Memory that programs and user space share by the page. It has no elements. Its addresses are user space's; programs use
+ * the low half of them. What is not there reads as zero, and takes no stores.
+ */
 export class ArenaMap extends BpfMap {
+  /** By number. */
+  readonly #pages = new Map<number, Addr>();
+  /** Runs of pages that nobody has, by address. */
+  #free: Range[];
+
+  constructor(machine: Machine, shape: MapShape) {
+    super(machine, shape);
+    this.#free = [{ first: 0, count: shape.maxEntries }];
+  }
+
+  /** Where user space has it. */
+  get userAddress(): bigint {
+    return this.shape.extra;
+  }
+
+  get #low(): number {
+    return Number(BigInt.asUintN(32, this.userAddress));
+  }
+
+  /**
+   * `bpf_arena_alloc_pages`.
+   * @param address where, or 0 for anywhere
+   * @returns the first page's address in user space; 0 when they are not free
+   */
+  allocatePages(address: bigint, count: number): bigint {
+    if (count === 0 || count > this.shape.maxEntries) return 0n;
+    let first: number | undefined;
+    if (address === 0n) first = this.#bestFit(count)?.first;
+    else if (address % BigInt(PAGE) === 0n) {
+      first = this.#pageOf(address);
+      if (first > this.shape.maxEntries - count || !this.#isFree(first, count)) first = undefined;
+    }
+    if (first === undefined) return 0n;
+    const taken: Addr[] = [];
+    for (let i = 0; i < count; i++) {
+      const page = this.#allocate();
+      if (page === NULL) {
+        for (const addr of taken) this.machine.memory.free(addr);
+        return 0n;
+      }
+      taken.push(page);
+    }
+    this.#take(first, count);
+    for (const [i, page] of taken.entries()) this.#pages.set(first + i, page);
+    return (this.userAddress & ~0xffff_ffffn) + BigInt((this.#low + first * PAGE) >>> 0);
+  }
+
+  /** `bpf_arena_free_pages`. */
+  freePages(address: bigint, count: number): void {
+    if (count === 0 || address === 0n) return;
+    const first = this.#pageOf(address);
+    const end = Math.min(this.shape.maxEntries, first + count);
+    for (let page = first; page < end; page++) {
+      const addr = this.#pages.get(page);
+      if (addr === undefined) continue;
+      this.#pages.delete(page);
+      this.machine.memory.free(addr);
+    }
+    if (first < end) this.#give(first, end - first);
+  }
+
+  /** `bpf_arena_reserve_pages`: nobody is given them any more. */
+  reservePages(address: bigint, count: number): Status {
+    if (count === 0) return 0;
+    const first = this.#pageOf(address);
+    if (first + count > this.shape.maxEntries) return errno('EINVAL');
+    if (!this.#isFree(first, count)) return errno('EBUSY');
+    this.#take(first, count);
+    return 0;
+  }
+
+  #allocate(): Addr {
+    return this.machine.memory.tryAllocate(PAGE, { kind: 'map_value', owner: this.label, access: 'rw' });
+  }
+
+  #pageOf(address: bigint): number {
+    return ((Number(BigInt.asUintN(32, address)) - this.#low) >>> 0) >>> 12;
+  }
+
+  /** The smallest run that is large enough. */
+  #bestFit(count: number): Range | undefined {
+    let best: Range | undefined;
+    for (const range of this.#free) {
+      if (range.count >= count && (best === undefined || range.count < best.count)) best = range;
+    }
+    return best;
+  }
+
+  #isFree(first: number, count: number): boolean {
+    return this.#free.some((range) => range.first <= first && first + count <= range.first + range.count);
+  }
+
+  #take(first: number, count: number): void {
+    const end = first + count;
+    this.#free = this.#free.flatMap((range) => {
+      const after = range.first + range.count;
+      if (end <= range.first || first >= after) return [range];
+      return [
+        { first: range.first, count: first - range.first },
+        { first: end, count: after - end },
+      ].filter((rest) => rest.count > 0);
+    });
+  }
+
+  #give(first: number, count: number): void {
+    this.#take(first, count);
+    const all = [...this.#free, { first, count }].toSorted((a, b) => a.first - b.first);
+    const merged: Range[] = [];
+    for (const range of all) {
+      const last = merged.at(-1);
+      if (last && last.first + last.count === range.first) {
+        merged[merged.length - 1] = { first: last.first, count: last.count + range.count };
+      } else merged.push(range);
+    }
+    this.#free = merged;
+  }
+
+  /** Where a byte is in the kernel's memory, or `NULL`. @param address the low half of it, or the whole */
+  place(address: number): Addr {
+    const offset = (address - this.#low) >>> 0;
+    const page = this.#pages.get(offset >>> 12);
+    return page === undefined ? NULL : at(page, offset & (PAGE - 1));
+  }
+
+  /** A program's load: what is not there is 0. */
+  load(address: bigint, size: number): bigint {
+    const { u8 } = this.machine.memory;
+    let value = 0n;
+    for (let i = 0; i < size; i++) {
+      const place = this.place(Number(address) + i);
+      if (place === NULL) return 0n;
+      value |= BigInt(u8[place]!) << BigInt(8 * i);
+    }
+    return value;
+  }
+
+  /** A program's store. */
+  store(address: bigint, size: number, value: bigint): void {
+    const { u8 } = this.machine.memory;
+    for (let i = 0; i < size; i++) {
+      const place = this.place(Number(address) + i);
+      if (place === NULL) return;
+      u8[place] = Number((value >> BigInt(8 * i)) & 0xffn);
+    }
+  }
+
+  /** What user space reads at one of its addresses. A page that is not there is made, as by a page fault. */
+  userRead(address: bigint, size: number): Uint8Array {
+    const bytes = new Uint8Array(size);
+    for (let i = 0; i < size; i++) bytes[i] = this.machine.memory.u8[this.#fault(address + BigInt(i))]!;
+    return bytes;
+  }
+
+  /** @throws InputError `ENOMEM` past the kernel's memory, `EFAULT` outside of the arena */
+  userWrite(address: bigint, bytes: Uint8Array): void {
+    for (const [i, byte] of bytes.entries()) this.machine.memory.u8[this.#fault(address + BigInt(i))] = byte;
+  }
+
+  #fault(address: bigint): Addr {
+    const offset = address - this.userAddress;
+    if (offset < 0n || offset >= BigInt(this.shape.maxEntries) * BigInt(PAGE)) {
+      throw this.#segmentationFault(address, 'is outside of it');
+    }
+    const page = Number(offset / BigInt(PAGE));
+    if (!this.#pages.has(page)) {
+      if (this.shape.flags & MAP_CREATE_FLAGS.BPF_F_SEGV_ON_FAULT) {
+        throw this.#segmentationFault(address, 'has no page, and BPF_F_SEGV_ON_FAULT says to make none');
+      }
+      const made = this.#allocate();
+      if (made === NULL) throw this.#segmentationFault(address, 'can get no page');
+      this.#take(page, 1);
+      this.#pages.set(page, made);
+    }
+    return this.place(Number(BigInt.asUintN(32, address)));
+  }
+
+  #segmentationFault(address: bigint, why: string): InputError {
+    const what = `0x${address.toString(16)} of ${this.label}`;
+    return new InputError('kernel-arena', `accessing ${what}: the address ${why} (EFAULT)`, {
+      errno: 'EFAULT',
+    });
+  }
+
   lookup(_key: Addr): Addr {
     return NULL;
   }
@@ -44,5 +238,11 @@ export class ArenaMap extends BpfMap {
   }
   nextKey(): SysValue {
     return errno('EOPNOTSUPP');
+  }
+
+  override destroy(): void {
+    for (const page of this.#pages.values()) this.machine.memory.free(page);
+    this.#pages.clear();
+    super.destroy();
   }
 }

@@ -1,3 +1,4 @@
+export { ArenaMap } from './arena.ts';
 export { CgroupStorageMap } from './cgroup-storage.ts';
 export { mapTypeFacts } from './facts.ts';
 export { ArrayOfMaps, checkPattern, HashOfMaps } from './inner-map.ts';

@@ -20,7 +20,7 @@ function host(): MapHost & { released: number[] } {
     objectAt: () => undefined,
     mapAt: () => undefined,
     hasDevice: () => false,
-    fieldReleases: { timer: (field) => released.push(field) },
+    fieldReleases: () => ({ timer: (field) => released.push(field) }),
     released,
   };
 }

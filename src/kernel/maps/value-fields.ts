@@ -46,7 +46,7 @@ export function releaseFields({ memory, fieldReleases }: Machine, fields: FieldR
   for (const field of fields) {
     const place = at(value, field.offset);
     if (memory.window(place, field.size).every((byte) => byte === 0)) continue;
-    fieldReleases?.[field.kind]?.(place, field);
+    fieldReleases?.()[field.kind]?.(place, field);
     memory.fill(place, field.size, 0);
   }
 }

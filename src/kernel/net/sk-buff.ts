@@ -36,6 +36,9 @@ export const CHECKSUM_UNNECESSARY = 1;
 export const CHECKSUM_COMPLETE = 2;
 const MAX_CSUM_LEVEL = 3;
 
+/** State of a socket that is not connected. */
+const TCP_CLOSE = 7;
+
 const ETH_P_8021Q = 0x8100;
 const ETH_P_8021AD = 0x88a8;
 const ETH_P_IP = 0x0800;
@@ -186,6 +189,8 @@ export class SkBuff implements RunContext {
     const at = this.#sk + SOCK.members.__sk_common.offset;
     const members = SOCK_COMMON.members;
     memory.fill(this.#sk, SOCK.size, 0);
+    memory.u8[at + members.skc_state.offset] = TCP_CLOSE;
+    memory.view.setInt32(at + members.skc_rx_queue_mapping.offset, -1, true);
     if (protocol === ETH_P_IP) {
       memory.view.setUint16(at + members.skc_family.offset, 2, true);
       memory.u8.set(frame.subarray(26, 30), at + members.skc_rcv_saddr.offset);
@@ -553,6 +558,36 @@ export class SkBuff implements RunContext {
     }
     this.#setU16(AT.mac_len, this.#u16(AT.network_header) - this.#u16(AT.mac_header));
     return tci;
+  }
+
+  /** Address of bytes that lie together, or 0. */
+  linear(offset: number, length: number): number {
+    return offset + length > this.len ? 0 : this.data + offset;
+  }
+
+  /** Members of Linux's `struct sk_buff` as they are, for programs that look at it. */
+  kernelMembers(): Record<string, bigint | number> {
+    return {
+      len: this.len,
+      data_len: 0,
+      protocol: this.#u16(AT.protocol),
+      mark: this.#u32(AT.mark),
+      priority: this.#u32(AT.priority),
+      skb_iif: this.#u32(AT.skb_iif),
+      hash: this.#u32(AT.hash),
+      head: BigInt(this.#head),
+      data: BigInt(this.data),
+      tail: this.#u32(AT.tail),
+      end: this.#u32(AT.end),
+      mac_header: this.#u16(AT.mac_header),
+      network_header: this.#u16(AT.network_header),
+      transport_header: this.#u16(AT.transport_header),
+      mac_len: this.#u16(AT.mac_len),
+      queue_mapping: this.#u16(AT.queue_mapping),
+      tc_index: this.#u16(AT.tc_index),
+      tstamp: this.#memory.readU64(this.addr + AT.tstamp.offset),
+      sk: BigInt(this.#sk),
+    };
   }
 
   /** A copy of the packet's first bytes, for events. */

@@ -28,10 +28,19 @@ export const SOCK_COMMON = struct({
   skc_dport: u16,
   skc_num: u16,
   skc_family: u16,
+  skc_state: u8,
+  skc_bound_dev_if: s32,
+  skc_rx_queue_mapping: s32,
   skc_v6_daddr: array(u32, 4),
   skc_v6_rcv_saddr: array(u32, 4),
 });
-export const SOCK = struct({ __sk_common: SOCK_COMMON });
+export const SOCK = struct({
+  __sk_common: SOCK_COMMON,
+  sk_type: u16,
+  sk_protocol: u16,
+  sk_mark: u32,
+  sk_priority: u32,
+});
 
 /** @see include/linux/skbuff.h */
 export const SK_BUFF = struct({

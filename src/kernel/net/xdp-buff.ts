@@ -249,6 +249,53 @@ export class XdpBuff implements RunContext {
     return 0;
   }
 
+  /** Address of bytes that lie together, or 0. */
+  linear(offset: number, length: number): number {
+    let from = offset;
+    for (const { start, size } of this.#parts()) {
+      if (from < size) return from + length <= size ? start + from : 0;
+      from -= size;
+    }
+    return 0;
+  }
+
+  /** `bpf_xdp_pull_data`: makes the packet's first bytes lie in the frame. */
+  pull(length: number): number {
+    let missing = length - (this.dataEnd - this.data);
+    if (missing <= 0) return 0;
+    if (length > this.length()) return EINVAL;
+    const { dataMeta } = this;
+    const tailroom = this.#hardEnd - this.dataEnd;
+    if (missing > tailroom + dataMeta - this.#frame - XDP_FRAME_SIZE) return EINVAL;
+    const shift = missing - tailroom;
+    if (shift > 0) {
+      this.#memory.copy((dataMeta - shift) as Addr, dataMeta as Addr, this.dataEnd - dataMeta);
+      for (const member of [AT.data_meta, AT.data, AT.data_end]) this.#set(member, this.#get(member) - shift);
+    }
+    const rest = new Uint8Array(this.#fragBytes);
+    this.#copyFrags(rest, 0);
+    missing = Math.min(missing, rest.length);
+    this.#memory.write(this.dataEnd as Addr, rest.subarray(0, missing));
+    this.#set(AT.data_end, this.dataEnd + missing);
+    this.#takeFromFrags(missing);
+    return 0;
+  }
+
+  /** The first bytes behind the frame are gone. Each page keeps what is left of it. */
+  #takeFromFrags(bytes: number): void {
+    let left = bytes;
+    const pages = this.#fragPages!;
+    const kept: Uint8Array[] = [];
+    for (const [i, size] of this.#frags.entries()) {
+      const gone = Math.min(left, size);
+      left -= gone;
+      if (gone < size) kept.push(this.#memory.read((pages + i * FRAME_SIZE + gone) as Addr, size - gone));
+    }
+    this.#frags = kept.map(({ length }) => length);
+    for (const [i, page] of kept.entries()) this.#memory.write((pages + i * FRAME_SIZE) as Addr, page);
+    if (kept.length === 0) this.#set(AT.flags, 0);
+  }
+
   *#parts(): Iterable<{ readonly start: number; readonly size: number }> {
     yield { start: this.data, size: this.dataEnd - this.data };
     for (const [i, size] of this.#frags.entries()) yield { start: this.#fragPages! + i * FRAME_SIZE, size };

@@ -28,7 +28,7 @@ export interface Machine {
   /** Takes a line of `bpf_trace_printk`, without its newline. */
   trace(line: string): void;
   /** How the special fields of a value let go of what they hold when the value ends; a kind without one is only cleared. */
-  readonly fieldReleases?: FieldReleases;
+  readonly fieldReleases?: () => FieldReleases;
 }
 
 /** By the kind of field: called with the field's address. */

@@ -32,6 +32,11 @@ export abstract class KernelObject<K extends ObjectKind = ObjectKind> {
     this.destroy();
   }
 
+  /** File descriptors and pins that hold it. */
+  get users(): number {
+    return this.#users;
+  }
+
   /** A file descriptor or a pin. */
   holdAsUser(): this {
     this.#users += 1;

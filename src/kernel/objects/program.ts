@@ -1,9 +1,11 @@
 /** A loaded program. */
+import type { Btf } from '../../btf/index.ts';
 import type { AttachType, ProgType } from '../../sys/tables.ts';
 import type { BpfMap } from '../maps/map.ts';
 import type { VerifiedProgram } from '../verifier/program.ts';
 import type { BtfObject } from './btf-object.ts';
 import { KernelObject } from './object.ts';
+import { Streams } from './streams.ts';
 
 /** What a program is beside what the verifier says of it. */
 export interface ProgramFacts {
@@ -21,6 +23,8 @@ export interface ProgramFacts {
   readonly lineInfo: Uint8Array;
   readonly attachBtfId: number;
   readonly ifindex: number;
+  /** The types that its calls of kernel functions and its kernel variables name. */
+  readonly kernelBtf?: Btf | undefined;
 }
 
 /** Run counts; `runs` and `nanoseconds` move only while statistics are enabled. */
@@ -36,7 +40,11 @@ export class Program extends KernelObject<'prog'> {
   /** As the instructions name them: index into `verified.maps`. */
   readonly maps: readonly BpfMap[];
   readonly btf: BtfObject | undefined;
+  /** What it has printed. */
+  readonly streams = new Streams();
   readonly stats: ProgramStats = { runs: 0n, nanoseconds: 0n, recursionMisses: 0n };
+  /** Where a variable of the kernel is, by its id in the kernel's BTF. */
+  readonly variable: (btfId: number) => number;
   /** Maps that were bound to it after it was loaded. */
   readonly #bound: BpfMap[] = [];
 
@@ -45,12 +53,14 @@ export class Program extends KernelObject<'prog'> {
     verified: VerifiedProgram,
     maps: readonly BpfMap[],
     btf: BtfObject | undefined,
+    variable: (btfId: number) => number = () => 0,
   ) {
     super('prog');
     this.facts = facts;
     this.verified = verified;
     this.maps = maps.map((map) => map.hold());
     this.btf = btf?.hold();
+    this.variable = variable;
   }
 
   /** All maps that it holds. */

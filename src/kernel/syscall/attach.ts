@@ -127,12 +127,11 @@ export function attachCommands(state: KernelState): AttachCommands {
         command: 'prog_stream_read_by_fd',
         doing: `reading stream ${attr.stream_id} of program fd ${attr.prog_fd}`,
       };
-      openFile(state, call, 'prog', attr.prog_fd);
+      const program = openFile(state, call, 'prog', attr.prog_fd).object;
       if (attr.stream_id !== 1 && attr.stream_id !== 2) {
         throw fail(call, 'ENOENT', 'a program has the streams 1 (stdout) and 2 (stderr)');
       }
-      // Only kernel functions write to them, and there are none.
-      return new Uint8Array(0);
+      return program.streams.read(attr.stream_id, attr.size);
     },
     prog_assoc_struct_ops(attr) {
       const call: Call = {

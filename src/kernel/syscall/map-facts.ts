@@ -1,5 +1,5 @@
 import type { BpfMap } from '../maps/index.ts';
-import { ArrayOfMaps, HashOfMaps, type MapShape } from '../maps/index.ts';
+import { ArenaMap, ArrayOfMaps, HashOfMaps, type MapShape } from '../maps/index.ts';
 import type { MapFacts } from '../verifier/index.ts';
 
 /** What the verifier is told of a map. */
@@ -9,6 +9,7 @@ export function mapFacts(map: BpfMap): MapFacts {
     ...shapeFacts(map.shape),
     id: map.id,
     frozen: map.frozen,
+    ...(map instanceof ArenaMap && { userAddress: map.userAddress }),
     ...(map.types && {
       btf: map.types.btf.btf,
       btfKeyTypeId: map.types.key,

@@ -4,6 +4,7 @@ import { PROG_LOAD_FLAGS } from '../../sys/flags.ts';
 import type { ProgLoadAttr, ProgLoadResult } from '../../sys/kernel.ts';
 import { LIMITS } from '../../sys/limits.ts';
 import { isProgType, type ProgType } from '../../sys/prog-types.ts';
+import { isKfuncImplemented } from '../kfuncs/callable.ts';
 import { ProgArrayMap } from '../maps/index.ts';
 import type { BtfObject } from '../objects/btf-object.ts';
 import { Program, type ProgramFacts } from '../objects/program.ts';
@@ -47,7 +48,7 @@ export function progLoad(state: KernelState, attr: ProgLoadAttr): ProgLoadResult
     logLevel,
     cpus: state.cpus,
     helperImplemented: state.helperImplemented,
-    kfuncImplemented: () => false,
+    kfuncImplemented: isKfuncImplemented,
   });
   const log = cutLog(call, attr, verified.log);
   if (isRejection(verified)) {
@@ -157,6 +158,7 @@ function publish(
     lineInfo: attr.line_info?.slice() ?? new Uint8Array(0),
     attachBtfId: attr.attach_btf_id ?? 0,
     ifindex: 0,
+    kernelBtf: state.kernelBtf,
   };
   const maps = verified.maps.map(({ id }) => state.maps.get(id)!);
   for (const map of maps) {
@@ -165,7 +167,7 @@ function publish(
       throw fail(call, 'EINVAL', reason);
     }
   }
-  const program = state.progs.publish(new Program(facts, verified, maps, btf));
+  const program = state.progs.publish(new Program(facts, verified, maps, btf, state.variable));
   for (const fd of attr.fd_array?.slice(0, attr.fd_array_cnt ?? 0) ?? []) {
     const object = state.objectAt(fd);
     const map = object && state.maps.get(object.id);

@@ -34,6 +34,8 @@ export interface KernelState extends MapHost {
   /** By address, as programs name them. */
   readonly mapsByAddr: Map<Addr, BpfMap>;
   objectAt(fd: number): KernelObject | undefined;
+  /** Where a variable of the kernel is, by its id in the kernel's BTF. */
+  readonly variable: (btfId: number) => number;
   readonly helperImplemented: (id: number) => boolean;
   /** Runs a program on given input. @throws InputError */
   readonly testRun: (program: Program, attr: ProgTestRunAttr) => ProgTestRunResult;

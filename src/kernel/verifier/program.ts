@@ -115,6 +115,8 @@ export interface VerifiedProgram {
   readonly mapRefs: ReadonlyMap<InsnIdx, number>;
   /** By slot, sparse. */
   readonly proofs: ReadonlyMap<InsnIdx, InsnProof>;
+  /** Start of the subprogram that exceptions end in; absent: their value is what the program returns. */
+  readonly exceptionCallback?: InsnIdx;
   readonly gplCompatible: boolean;
   /** Instructions that verification processed. */
   readonly processed: number;

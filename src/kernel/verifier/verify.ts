@@ -227,6 +227,9 @@ function seal(made: Draft, log: Log, ex: Explorer): VerifiedProgram {
     maps: made.maps,
     mapRefs: made.mapRefs as ReadonlyMap<number, number> as VerifiedProgram['mapRefs'],
     proofs: proofs(ex),
+    ...(made.exceptionCallback !== undefined && {
+      exceptionCallback: made.subprograms[made.exceptionCallback]!.start as InsnIdx,
+    }),
     gplCompatible: isGplCompatible(made.input.license),
     ...counts(ex),
     log: log.finish(counts(ex)),

@@ -33,9 +33,16 @@ function formatAt({ machine: { memory } }: HelperRun, at: bigint, length: number
 }
 
 /** The arguments of the variants that take them as an array of 64-bit words. */
-function words({ machine: { memory } }: HelperRun, at: bigint, length: bigint): bigint[] | undefined {
+export function words({ machine: { memory } }: HelperRun, at: bigint, length: bigint): bigint[] | undefined {
   if (length % 8n !== 0n || length > BigInt(MAX_ARGS * 8) || (length > 0n && at === 0n)) return undefined;
   return Array.from({ length: size(length) / 8 }, (_, i) => memory.readU64(addr(at) + 8 * i));
+}
+
+/** The text of a format that a zero ends; `undefined` where Linux says EINVAL. */
+export function formatString(run: HelperRun, at: bigint, args: readonly bigint[]): string | undefined {
+  const memory = formatMemory(run);
+  const text = memory.string(at);
+  return text === undefined ? undefined : format(text, args, memory);
 }
 
 function trace(run: HelperRun, at: bigint, length: bigint, args: readonly bigint[] | undefined): number {
@@ -54,8 +61,7 @@ export const trace_vprintk: HelperImpl = (run, at, length, data, dataLength) =>
 /** @returns the length that the whole text has with its zero, whether or not it fits */
 export const snprintf: HelperImpl = (run, out, outLength, formatPointer, data, dataLength) => {
   const args = words(run, data, dataLength);
-  const text = formatMemory(run).string(formatPointer);
-  const result = args && text !== undefined ? format(text, args, formatMemory(run)) : undefined;
+  const result = args && formatString(run, formatPointer, args);
   if (result === undefined) return err('EINVAL');
   const room = size(outLength);
   if (room > 0) {
