@@ -29,6 +29,12 @@ interface Waiter {
   readonly resolve: (ready: readonly Fd[]) => void;
 }
 
+/** Those whose thread waits. When the process ends it would wait for them. */
+const waiting = new Set<() => void>();
+
+/** Ends the waits at the end of the process. */
+let hooked = false;
+
 export class Poller {
   readonly #libc: Libc;
   /** Descriptors that are watched, and whether something happened since they were last asked for. */
@@ -99,8 +105,12 @@ export class Poller {
     this.#bell = this.#libc.eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (this.#bell < 0) throw pollFailure('creating an eventfd', -this.#bell);
     this.#watch(this.#bell as Fd, false);
-    // A thread that still waits when the process ends would be waited for.
-    process.on('exit', this.#ring);
+    if (!hooked) {
+      process.on('exit', () => {
+        for (const wake of waiting) wake();
+      });
+    }
+    hooked = true;
   }
 
   /** Those of the descriptors that are ready; they are not any more. */
@@ -113,8 +123,10 @@ export class Poller {
   #wait(): void {
     if (this.#waiting) return;
     this.#waiting = true;
+    waiting.add(this.#ring);
     this.#libc.epollWait(this.#epoll, this.#events, MOST, (count) => {
       this.#waiting = false;
+      waiting.delete(this.#ring);
       const view = new DataView(this.#events.buffer);
       for (let i = 0; i < count; i++) {
         const fd = view.getUint32(i * EVENT_SIZE + DATA_OFFSET, true) as Fd;
@@ -151,7 +163,6 @@ export class Poller {
 
   #release(): void {
     if (this.#epoll < 0) return;
-    process.off('exit', this.#ring);
     closeSync(this.#epoll);
     closeSync(this.#bell);
     this.#epoll = -1;

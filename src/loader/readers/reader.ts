@@ -42,6 +42,8 @@ export class RecordReader implements AsyncIterable<BufferRecord>, Disposable, As
   /** The source whose turn it is, and how many records it gave in a row. */
   #turn = 0;
   #row = 0;
+  /** Those who wait here. */
+  readonly #waits = new Set<AbortController>();
   #closed = false;
 
   constructor(parts: ReaderParts) {
@@ -192,12 +194,26 @@ export class RecordReader implements AsyncIterable<BufferRecord>, Disposable, As
   }
 
   async #wait(signal: AbortSignal | undefined): Promise<void> {
-    await this.#parts.kernel.os.poll(this.#parts.fds, signal ? { signal } : {});
+    if (this.#closed) return;
+    const { kernel, fds } = this.#parts;
+    const stop = new AbortController();
+    const abort = () => stop.abort(signal?.reason);
+    signal?.addEventListener('abort', abort);
+    this.#waits.add(stop);
+    try {
+      await kernel.os.poll(fds, stop);
+    } catch (error) {
+      if (!this.#closed) throw error;
+    } finally {
+      this.#waits.delete(stop);
+      signal?.removeEventListener('abort', abort);
+    }
   }
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    for (const stop of this.#waits) stop.abort();
     for (const source of this.#sources) source.release();
     for (const source of this.#sources) source.close();
     this.#parts.close();

@@ -1,0 +1,328 @@
+/** Readers and writers of buffers, the same on both kernels. */
+import { afterEach, describe, expect, it } from 'vitest';
+import {
+  openPerfBuffer,
+  openPerfRecorder,
+  openRingBuffer,
+  openUserRing,
+} from '../../src/loader/readers/index.ts';
+import type { Fd } from '../../src/sys/index.ts';
+import { SUBJECTS } from '../contract/kernels.ts';
+import { perfAttr, perfWriter, reserver, ringAttr, ringWriter, run, type Writer } from './streams.ts';
+
+const first = (data: Uint8Array) => new DataView(data.buffer, data.byteOffset).getUint32(0, true);
+const ENOSPC = -28;
+const EAGAIN = -11;
+
+for (const { name, missing, kernel: open } of SUBJECTS) {
+  describe.skipIf(missing !== undefined)(`readers on ${name}`, () => {
+    const kernel = open();
+    const fds: Fd[] = [];
+    const keep = (fd: Fd) => {
+      fds.push(fd);
+      return fd;
+    };
+    afterEach(() => {
+      for (const fd of fds.splice(0)) kernel.closeFd(fd);
+    });
+    const own = (writer: Writer) => {
+      fds.push(...writer.fds);
+      return writer;
+    };
+    const ring = (size?: number) => keep(kernel.bpf.map_create(ringAttr(size)));
+    const perf = () => keep(kernel.bpf.map_create(perfAttr(kernel.possibleCpus)));
+
+    describe('a ring buffer', () => {
+      it('gives the records in order, with their sizes, over the end of the ring again and again', () => {
+        const map = ring();
+        const write = own(ringWriter(kernel, map, 45));
+        using reader = openRingBuffer(kernel, map);
+        let expected = 0;
+        for (let i = 0; i < 500; i++) {
+          expect(run(kernel, write, [i, i * 3])).toBe(0);
+          if (i % 7 !== 0) continue;
+          reader.drain((record) => {
+            expect([first(record.data), record.size, record.view.getUint32(4, true)]).toEqual([
+              expected,
+              45,
+              expected * 3,
+            ]);
+            expected += 1;
+          });
+        }
+        expect(expected).toBe(498);
+        expect(reader.records).toBe(498);
+        expect(reader.bytes).toBe(498 * 45);
+      });
+
+      it('passes over what was given up', () => {
+        const map = ring();
+        const program = own(reserver(kernel, map, 16));
+        using reader = openRingBuffer(kernel, map);
+        for (let i = 0; i < 1000; i++) run(kernel, program, [i, i % 3]);
+        // The ring ran full at 170 records of 24 bytes.
+        const got: number[] = [];
+        reader.drain((record) => got.push(first(record.data)));
+        expect(got).toEqual(Array.from({ length: 170 }, (_, i) => i).filter((i) => i % 3 === 0));
+        expect(run(kernel, program, [5, 0])).toBe(0);
+        expect(reader.read()?.view.getUint32(0, true)).toBe(5);
+        expect(reader.read()).toBeUndefined();
+      });
+
+      it('has room again as soon as the reader steps on', () => {
+        const map = ring();
+        const write = own(ringWriter(kernel, map, 56));
+        using reader = openRingBuffer(kernel, map);
+        let written = 0;
+        while (run(kernel, write, [written]) === 0) written += 1;
+        expect(written).toBe(63);
+        expect(run(kernel, write, [0])).toBe(EAGAIN);
+        expect(reader.drain(() => {}, 10)).toBe(10);
+        for (let i = 0; i < 10; i++) expect(run(kernel, write, [i])).toBe(0);
+        expect(run(kernel, write, [0])).toBe(EAGAIN);
+      });
+
+      it('goes on where another reader ended', () => {
+        const map = ring();
+        const write = own(ringWriter(kernel, map, 16));
+        for (let i = 0; i < 3; i++) run(kernel, write, [i]);
+        {
+          using reader = openRingBuffer(kernel, map);
+          expect(first(reader.read()!.data)).toBe(0);
+        }
+        using reader = openRingBuffer(kernel, map);
+        expect(first(reader.read()!.data)).toBe(1);
+        expect(reader.drain(() => {})).toBe(1);
+      });
+
+      it('is iterated as records come, and ends when it is closed', async () => {
+        const map = ring();
+        const write = own(ringWriter(kernel, map, 16));
+        const reader = openRingBuffer(kernel, map);
+        const got: number[] = [];
+        const reading = (async () => {
+          for await (const record of reader) got.push(first(record.data));
+        })();
+        for (let i = 0; i < 5; i++) {
+          run(kernel, write, [i]);
+          await new Promise((resolve) => setTimeout(resolve, 5));
+          expect(got).toHaveLength(i + 1);
+        }
+        reader.close();
+        await reading;
+        expect(got).toEqual([0, 1, 2, 3, 4]);
+      });
+
+      it('is ended by a signal, with its reason', async () => {
+        using reader = openRingBuffer(kernel, ring());
+        const controller = new AbortController();
+        const reason = new Error('enough');
+        const reading = reader.forEach(() => {}, controller);
+        setTimeout(() => controller.abort(reason), 5);
+        await expect(reading).rejects.toBe(reason);
+        await expect(reader.each(controller).next()).rejects.toBe(reason);
+        await expect(reader.batches(controller).next()).rejects.toBe(reason);
+      });
+
+      it('gives batches whose records are all good until the next', async () => {
+        const map = ring();
+        const write = own(ringWriter(kernel, map, 56));
+        using reader = openRingBuffer(kernel, map);
+        const got: number[] = [];
+        let written = 0;
+        for (; written < 60; written++) run(kernel, write, [written]);
+        for await (const batch of reader.batches({ max: 20 })) {
+          // The room of the batch is taken: what is written now does not touch it.
+          for (let i = 0; i < 30 && written < 200; i++) if (run(kernel, write, [written]) === 0) written += 1;
+          for (const record of batch) got.push(first(record.data));
+          expect(batch.length).toBeLessThanOrEqual(20);
+          if (got.length >= 200) break;
+        }
+        expect(got).toEqual(Array.from({ length: 200 }, (_, i) => i));
+      });
+
+      it('does not wake its reader for BPF_RB_NO_WAKEUP, and does for BPF_RB_FORCE_WAKEUP', async () => {
+        const map = ring();
+        const quiet = own(ringWriter(kernel, map, 16, 1));
+        const loud = own(ringWriter(kernel, map, 16, 2));
+        await kernel.os.poll([map], { timeout: 0 });
+        run(kernel, quiet, [1]);
+        expect(await kernel.os.poll([map], { timeout: 20 })).toEqual([]);
+        run(kernel, loud, [2]);
+        expect(await kernel.os.poll([map], { timeout: 1000 })).toEqual([map]);
+        using reader = openRingBuffer(kernel, map);
+        expect(reader.drain(() => {})).toBe(2);
+      });
+
+      it('is read beside others', async () => {
+        const maps = [ring(), ring(), ring()];
+        const writers = maps.map((map) => own(ringWriter(kernel, map, 16)));
+        using reader = openRingBuffer(kernel, maps);
+        const got: [number, number][] = [];
+        const reading = (async () => {
+          for await (const record of reader) {
+            got.push([record.source, first(record.data)]);
+            if (got.length === 6) return;
+          }
+        })();
+        for (const i of [2, 0, 1, 2, 0, 1]) run(kernel, writers[i]!, [i + 10]);
+        await reading;
+        expect(got.sort()).toEqual([
+          [0, 10],
+          [0, 10],
+          [1, 11],
+          [1, 11],
+          [2, 12],
+          [2, 12],
+        ]);
+      });
+
+      it('says what else it is not', () => {
+        const map = perf();
+        expect(() => openRingBuffer(kernel, map)).toThrow(/it is a perf_event_array map, not a ringbuf map/);
+        expect(() => openRingBuffer(kernel, 12_345 as Fd)).toThrow(
+          expect.objectContaining({ errno: expect.stringMatching(/^EBADFD?$/) }),
+        );
+      });
+    });
+
+    describe('a perf buffer', () => {
+      it('gives the samples with the padding that Linux gives, over the end of the ring', () => {
+        const map = perf();
+        const write = own(perfWriter(kernel, map, 45));
+        using reader = openPerfBuffer(kernel, map, { pages: 1 });
+        let expected = 0;
+        for (let i = 0; i < 500; i++) {
+          expect(run(kernel, write, [i])).toBe(0);
+          if (i % 7 !== 0) continue;
+          reader.drain((record) => {
+            expect([first(record.data), record.size, record.time]).toEqual([expected, 52, 0n]);
+            expected += 1;
+          });
+        }
+        expect(expected).toBe(498);
+        expect(reader.lost).toBe(0);
+      });
+
+      it('counts what was lost, when it is told', () => {
+        const map = perf();
+        const write = own(perfWriter(kernel, map, 48));
+        using reader = openPerfBuffer(kernel, map, { pages: 1 });
+        let written = 0;
+        while (run(kernel, write, [written]) === 0) written += 1;
+        expect(written).toBe(63);
+        for (let i = 0; i < 9; i++) expect(run(kernel, write, [0])).toBe(ENOSPC);
+        expect(reader.lost).toBe(0);
+        expect(reader.drain(() => {})).toBe(63);
+        expect(run(kernel, write, [5])).toBe(0);
+        expect(reader.drain(() => {})).toBe(1);
+        expect(reader.lost).toBe(10);
+        expect([...reader.lostBySource().values()].reduce((a, b) => a + b)).toBe(10);
+      });
+
+      it('has times on the clock of bpf_ktime_get_ns', () => {
+        const map = perf();
+        const write = own(perfWriter(kernel, map, 16));
+        using reader = openPerfBuffer(kernel, map, { pages: 1, times: true });
+        run(kernel, write, [1]);
+        run(kernel, write, [2]);
+        const times: bigint[] = [];
+        reader.drain(({ time }) => times.push(time));
+        expect(times).toHaveLength(2);
+        expect(times[1]).toBeGreaterThan(times[0]!);
+        if (name === 'linux') {
+          const now = process.hrtime.bigint();
+          expect(times[1]).toBeLessThan(now);
+          expect(now - times[1]!).toBeLessThan(10_000_000_000n);
+        }
+      });
+
+      it('wakes its reader for each record, after some, or after bytes', async () => {
+        const map = perf();
+        const write = own(perfWriter(kernel, map, 48));
+        const waits = async (wakeup: { records: number } | { bytes: number }) => {
+          using reader = openPerfBuffer(kernel, map, { pages: 1, wakeup });
+          let seen = 0;
+          const reading = reader.forEach(() => {
+            seen += 1;
+          });
+          let written = 0;
+          while (seen === 0 && written < 60) {
+            run(kernel, write, [written++]);
+            await new Promise((resolve) => setTimeout(resolve, 4));
+          }
+          reader.close();
+          await reading;
+          return written;
+        };
+        // A CPU counts for itself, and the runs may move from one to another.
+        expect(await waits({ records: 1 })).toBe(1);
+        expect(await waits({ records: 5 })).toBeGreaterThanOrEqual(5);
+        expect(await waits({ bytes: 640 })).toBeGreaterThanOrEqual(10);
+      });
+
+      it('gives its slots back', () => {
+        const map = perf();
+        const write = own(perfWriter(kernel, map, 16));
+        expect(run(kernel, write, [1])).toBe(-2);
+        const reader = openPerfBuffer(kernel, map);
+        expect(run(kernel, write, [1])).toBe(0);
+        reader.close();
+        expect(run(kernel, write, [1])).toBe(-2);
+        reader.close();
+      });
+
+      it('refuses what can not be', () => {
+        const map = perf();
+        expect(() => openPerfBuffer(kernel, map, { pages: 3 })).toThrow(/power of two/);
+        expect(() => openPerfBuffer(kernel, ring())).toThrow(/it is a ringbuf map/);
+        expect(() => openPerfBuffer(kernel, map, { cpus: [5000] })).toThrow(
+          expect.objectContaining({ errno: 'EINVAL' }),
+        );
+      });
+
+      it('keeps the last records where it is written over', () => {
+        const map = perf();
+        const write = own(perfWriter(kernel, map, 44));
+        using recorder = openPerfRecorder(kernel, map, { pages: 1, times: true });
+        expect(recorder.snapshot()).toEqual([]);
+        for (let i = 0; i < 1000; i++) expect(run(kernel, write, [i])).toBe(0);
+        const kept = recorder.snapshot().map(({ data }) => first(data));
+        expect(kept.at(-1)).toBe(999);
+        // 64 bytes each, in 4096 for each CPU.
+        expect(kept.length).toBeGreaterThanOrEqual(63);
+        expect(kept.length).toBeLessThanOrEqual(64 * kernel.possibleCpus);
+        expect(kept).toEqual([...kept].sort((a, b) => a - b));
+        expect(recorder.snapshot()).toHaveLength(kept.length);
+      });
+    });
+
+    describe('a user ring buffer', () => {
+      const userRing = () => keep(kernel.bpf.map_create({ ...ringAttr(), map_type: 'user_ringbuf' }));
+
+      it('runs full, and says what can never fit', async () => {
+        using writer = openUserRing(kernel, userRing());
+        let written = 0;
+        while (writer.write(new Uint8Array(56))) written += 1;
+        expect(written).toBe(64);
+        expect(writer.reserve(0)).toBeUndefined();
+        expect(() => writer.reserve(4096)).toThrow(expect.objectContaining({ errno: 'E2BIG' }));
+        expect(await writer.reserveBlocking(8, { timeout: 10 })).toBeUndefined();
+        const controller = new AbortController();
+        const waiting = writer.reserveBlocking(8, controller);
+        controller.abort(new Error('enough'));
+        await expect(waiting).rejects.toThrow('enough');
+      });
+
+      it('gives room to fill in place', () => {
+        using writer = openUserRing(kernel, userRing());
+        const reservation = writer.reserve(12)!;
+        reservation.data.set([1, 2, 3]);
+        expect(reservation.data).toHaveLength(12);
+        reservation.submit();
+        reservation.discard();
+        expect(writer.reserve(4080 - 24)).toBeDefined();
+      });
+    });
+  });
+}
