@@ -5,17 +5,7 @@
  * BPF_PROG_TEST_RUN, one packet at a time and in its turn, so that the results are the same.
  */
 import { Bug, InputError } from '../../base/error.ts';
-import {
-  type CaptureFormat,
-  type CaptureInterface,
-  CaptureReader,
-  FrameConverter,
-  frameConversion,
-  MAX_PACKET,
-  type Packet,
-  packetLimit,
-  type RecordLayout,
-} from '../../pcap/index.ts';
+import type { CaptureFormat, CaptureInterface } from '../../pcap/index.ts';
 import type { ProgTestRunAttr, ProgTestRunResult } from '../../sys/kernel.ts';
 import type { RunKernel } from '../interpreter/environment.ts';
 import type { Addr } from '../memory/index.ts';
@@ -23,6 +13,7 @@ import { PACKET_TYPES } from '../net/packet-types.ts';
 import { faulted } from '../net/test-run.ts';
 import type { Program } from '../objects/program.ts';
 import { type CaptureCounts, Counts } from './counts.ts';
+import { LEAD, PacketFinder } from './packet-finder.ts';
 import { PacketLoop } from './packet-loop.ts';
 import { BOX, CUT, LENGTH, ROW } from './row.ts';
 
@@ -46,120 +37,88 @@ export interface CaptureHost {
 
 /** Bytes that are read at once. */
 const PIECE = 1 << 20;
-/** Room in front of them for the record that the piece before ended in. */
-const LEAD = MAX_PACKET + 4096;
 /** Packets that are run at once: V8 exchanges slow code for fast only when the loop is called again. */
 const ROWS = 1024;
 /** Milliseconds that they may take. */
 const SLICE = 20;
-const INTERFACES = 64;
 /** Bytes by which a program may make a packet longer: the head room and the tail room that it can claim. */
 const ROOM = 4096;
 const ETH_HLEN = 14;
+
+/** @throws InputError for a program that does not run on packets */
+export function requirePackets(program: Program, name: string): void {
+  const { facts } = program;
+  if (PACKET_TYPES[facts.type]) return;
+  throw new InputError(
+    'kernel-capture-run',
+    `running ${facts.type} program ${facts.name} over ${name}: it takes no packets (EINVAL)`,
+    { errno: 'EINVAL' },
+  );
+}
 
 export class CaptureRun {
   readonly #host: CaptureHost;
   readonly #program: Program;
   readonly #repeat: number;
   readonly #drain: () => void;
-  readonly #reader: CaptureReader;
-  readonly #frames: FrameConverter;
   readonly #counts = new Counts();
   readonly #loop: PacketLoop;
+  readonly #finder: PacketFinder;
   readonly #socket: boolean;
-  /** One block: rows, box, limits of the interfaces, and the piece of the capture with its lead. */
+  /** One block: rows, box, and the piece of the capture with its lead. */
   readonly #block: Addr;
   readonly #box: Addr;
-  readonly #limits: Addr;
   readonly #piece: Addr;
-  /** Bytes of the capture that were not looked at yet. */
-  #at = 0;
-  #end = 0;
-  /** The memory that the reader looks at; another one after it has grown. */
-  #memory: Uint8Array | undefined;
-  /** The reader has its own copy of what comes next, up to the end of the piece. */
-  #apart = false;
-  /** How packets are found; `undefined` where the reader has to. */
-  #find: ((rowsEnd: number) => number) | undefined;
   #rows = ROWS;
 
   constructor(host: CaptureHost, program: Program, options: CaptureRunOptions = {}) {
     const name = options.name ?? 'the capture';
-    if (!PACKET_TYPES[program.facts.type]) {
-      throw new InputError(
-        'kernel-capture-run',
-        `running ${program.facts.type} program ${program.facts.name} over ${name}: it takes no packets (EINVAL)`,
-        { errno: 'EINVAL' },
-      );
-    }
+    requirePackets(program, name);
     const { memory } = host.kernel.machine;
     this.#host = host;
     this.#program = program;
     this.#repeat = options.repeat ?? 1;
     this.#drain = options.drain ?? (() => {});
-    this.#reader = new CaptureReader(name);
-    this.#frames = new FrameConverter(name);
     this.#socket = program.facts.type === 'socket_filter';
     this.#loop = new PacketLoop(host.kernel, program);
-    const head = ROWS * ROW.size + BOX.size + INTERFACES * 4;
+    const head = ROWS * ROW.size + BOX.size;
     this.#block = memory.allocate(head + LEAD + PIECE, {
       kind: 'packet',
       owner: 'piece of a capture',
       access: 'none',
     });
     this.#box = (this.#block + ROWS * ROW.size) as Addr;
-    this.#limits = (this.#box + BOX.size) as Addr;
     this.#piece = (this.#block + head + LEAD) as Addr;
-    this.#at = this.#piece;
-    this.#end = this.#piece;
+    this.#finder = new PacketFinder(memory, this.#loop.functions, name, this.#box);
   }
 
   get counts(): CaptureCounts {
     return this.#counts;
   }
   get format(): CaptureFormat | undefined {
-    return this.#reader.format;
+    return this.#finder.format;
   }
   get interfaces(): readonly CaptureInterface[] {
-    return this.#reader.interfaces;
+    return this.#finder.interfaces;
   }
   /** What was done to packets of other link types than Ethernet, by the link type's name. */
   get conversions(): ReadonlyMap<string, string> {
-    return this.#frames.done;
+    return this.#finder.conversions;
   }
   /** Bytes of the capture that were looked at. */
   get offset(): number {
-    return this.#reader.offset;
+    return this.#finder.offset;
   }
 
   /** Where the next piece of the capture goes: the kernel's memory, good until the next call of anything. */
   space(): Uint8Array {
-    if (this.#at !== this.#end) throw new Bug('a piece of the capture is not worked off yet');
-    return this.#window(this.#piece, PIECE);
+    if (!this.#finder.empty) throw new Bug('a piece of the capture is not worked off yet');
+    return this.#host.kernel.machine.memory.window(this.#piece, PIECE);
   }
 
   /** Says that the next bytes of the capture are in {@link space}, so many. Then comes {@link work}. */
   filled(size: number): void {
-    const rest = this.#reader.piece;
-    if (rest === undefined || rest.length > LEAD) {
-      this.#reader.feed(this.#window(this.#piece, size).slice());
-      this.#apart = true;
-      return;
-    }
-    this.#at = this.#piece - rest.length;
-    this.#end = this.#piece + size;
-    this.#host.kernel.machine.memory.write(this.#at as Addr, rest);
-    this.#look();
-  }
-
-  /** Gives the reader the bytes that were not looked at, in the memory as it is. */
-  #look(): void {
-    this.#memory = this.#host.kernel.machine.memory.u8;
-    this.#reader.replace(this.#window(this.#at, this.#end - this.#at));
-  }
-
-  #window(at: number, size: number): Uint8Array {
-    return this.#host.kernel.machine.memory.window(at as Addr, size);
+    this.#finder.begin(this.#piece, size);
   }
 
   /** Runs the program on any number of bytes of the capture, copied. */
@@ -181,29 +140,26 @@ export class CaptureRun {
    */
   work(until = Number.POSITIVE_INFINITY): boolean {
     for (;;) {
-      if (!this.#apart && this.#find !== undefined) {
-        const full = this.#batch();
-        if (performance.now() >= until) return false;
-        if (full) continue;
-      }
-      const packet = this.#next();
-      if (packet === undefined) return true;
-      this.#single(new Uint8Array(this.#frames.frame(packet)), packet.originalLength > packet.data.length);
-      if (!this.#apart && this.#host.kernel.machine.memory.u8 !== this.#memory) this.#look();
+      const full = this.#batch();
+      if (performance.now() >= until) return false;
+      if (full) continue;
+      const found = this.#finder.next();
+      if (found === undefined) return true;
+      this.#single(found.data, found.cut);
+      this.#finder.refresh();
       if (performance.now() >= until) return false;
     }
   }
 
   /** Says that no piece follows. @throws InputError when the capture is empty or ends inside a record */
   end(): CaptureCounts {
-    // An empty capture has not been looked at yet.
-    this.#reader.next();
-    this.#reader.end();
+    this.#finder.finish();
     return this.#counts;
   }
 
   close(): void {
     this.#loop.close();
+    this.#finder.close();
     this.#host.kernel.machine.memory.free(this.#block);
   }
 
@@ -211,55 +167,18 @@ export class CaptureRun {
     this.close();
   }
 
-  /** The next packet by the reader; `undefined` at the end of the piece. */
-  #next(): Packet | undefined {
-    const packet = this.#reader.next();
-    if (packet === undefined) {
-      this.#apart = false;
-      this.#at = this.#end;
-    } else if (!this.#apart) {
-      this.#at = this.#end - this.#reader.piece!.length;
-    }
-    const { layout } = this.#reader;
-    this.#find = layout && this.#finder(layout);
-    return packet;
-  }
-
-  /** How packets of a layout are found, unless none can be. */
-  #finder({ format, littleEndian, interfaces }: RecordLayout): ((rowsEnd: number) => number) | undefined {
-    const { functions } = this.#loop;
-    const limits = interfaces.slice(0, INTERFACES).map(({ linkType }) => {
-      return frameConversion(linkType) === undefined ? packetLimit(linkType) + 1 : 0;
-    });
-    if (limits.every((limit) => limit === 0)) return undefined;
-    const rows = this.#block;
-    const box = this.#box;
-    if (format === 'pcap') {
-      const scan = littleEndian ? functions.scanPcap : functions.scanPcapSwapped;
-      return (rowsEnd) => scan(this.#at, this.#end, rows, rowsEnd, limits[0]! - 1, box);
-    }
-    const { memory } = this.#host.kernel.machine;
-    for (const [id, limit] of limits.entries()) memory.writeU32(this.#limits + 4 * id, limit);
-    const scan = littleEndian ? functions.scanPcapng : functions.scanPcapngSwapped;
-    return (rowsEnd) => scan(this.#at, this.#end, rows, rowsEnd, this.#limits, limits.length, box);
-  }
-
   /** Finds and runs a table full of packets. @returns whether there may be more */
   #batch(): boolean {
-    const { memory } = this.#host.kernel.machine;
     const rows = this.#block;
     const most = rows + this.#rows * ROW.size;
-    const end = this.#find!(most) >>> 0;
-    const at = memory.readU32(this.#box + BOX.at);
-    this.#reader.pass(at - this.#at, (end - rows) / ROW.size);
-    this.#at = at;
+    const end = this.#finder.find(rows, most);
     if (end === rows) return false;
     const begin = performance.now();
     this.#runRows(rows, end);
     const milliseconds = performance.now() - begin;
     if (milliseconds > SLICE) this.#rows = Math.max(this.#rows >> 1, 1);
     else if (milliseconds < SLICE / 4) this.#rows = Math.min(this.#rows << 1, ROWS);
-    if (memory.u8 !== this.#memory) this.#look();
+    this.#finder.refresh();
     return end === most;
   }
 

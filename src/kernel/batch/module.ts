@@ -11,11 +11,11 @@ export type LoopPlan =
 
 type I32 = number;
 
-/** What the module exports. Addresses; positions are unsigned. */
-export interface BatchFunctions {
+/** What finds packets. */
+export interface ScanFunctions {
   /** @returns the end of the rows */
   readonly scanPcap: (at: I32, end: I32, rows: I32, rowsEnd: I32, limit: I32, box: I32) => I32;
-  readonly scanPcapSwapped: BatchFunctions['scanPcap'];
+  readonly scanPcapSwapped: ScanFunctions['scanPcap'];
   readonly scanPcapng: (
     at: I32,
     end: I32,
@@ -25,7 +25,11 @@ export interface BatchFunctions {
     interfaces: I32,
     box: I32,
   ) => I32;
-  readonly scanPcapngSwapped: BatchFunctions['scanPcapng'];
+  readonly scanPcapngSwapped: ScanFunctions['scanPcapng'];
+}
+
+/** What the module exports. Addresses; positions are unsigned. */
+export interface BatchFunctions extends ScanFunctions {
   readonly tally: (row: I32, end: I32, box: I32) => void;
   readonly tallyKept: BatchFunctions['tally'];
   /** @returns the row where it stopped */
