@@ -14,7 +14,7 @@ import { faulted } from '../net/test-run.ts';
 import type { Program } from '../objects/program.ts';
 import { type CaptureCounts, Counts } from './counts.ts';
 import { LEAD, PacketFinder } from './packet-finder.ts';
-import { PacketLoop } from './packet-loop.ts';
+import { ownLoop, type PacketLoop } from './packet-loop.ts';
 import { BOX, CUT, LENGTH, ROW } from './row.ts';
 
 export interface CaptureRunOptions {
@@ -80,7 +80,7 @@ export class CaptureRun {
     this.#repeat = options.repeat ?? 1;
     this.#drain = options.drain ?? (() => {});
     this.#socket = program.facts.type === 'socket_filter';
-    this.#loop = new PacketLoop(host.kernel, program);
+    this.#loop = ownLoop(host.kernel, program);
     const head = ROWS * ROW.size + BOX.size;
     this.#block = memory.allocate(head + LEAD + PIECE, {
       kind: 'packet',

@@ -1,5 +1,6 @@
 /** A program's loop over packets on one processor: its module, and the context that each packet takes its turn in. */
 import { Bug } from '../../base/error.ts';
+import type { AttachType, ProgType } from '../../sys/tables.ts';
 import type { RunContext, RunKernel } from '../interpreter/environment.ts';
 import type { RunFault } from '../interpreter/fault.ts';
 import { JitFault } from '../jit/jit-fault.ts';
@@ -36,24 +37,53 @@ export interface Stretch {
   readonly fault?: RunFault;
 }
 
+/** What a loop is made for. Plain data: another thread can be told. */
+export interface LoopFacts {
+  readonly type: ProgType;
+  readonly attach: AttachType | undefined;
+  readonly effects: Omit<Effects, 'programs'>;
+  readonly rings: readonly RingWatch[];
+}
+
+/** The compiled program, where there is one. */
+export interface LoopCode {
+  /** Its place in the table. */
+  readonly index: number;
+  readonly table: WasmTable;
+  /** The processor's area. */
+  readonly area: Addr;
+  /** Makes ready for runs on the context. */
+  readonly enter: (context: RunContext) => void;
+}
+
+/** What is there on a processor to run packets with. */
+export type LoopKernel = Pick<RunKernel, 'machine' | 'devices' | 'redirect'>;
+
+interface Prepared {
+  readonly plan: LoopPlan;
+  readonly context: XdpBuff | SkBuff;
+  readonly template: Addr;
+}
+
 export class PacketLoop {
   readonly functions: BatchFunctions;
-  readonly effects: Effects;
-  readonly #kernel: RunKernel;
+  readonly #kernel: LoopKernel;
+  readonly #code: LoopCode | undefined;
+  readonly #facts: LoopFacts;
   /** Absent where packets are run one at a time. */
-  readonly #run: Running | undefined;
-  readonly #undo: (() => void)[] = [];
+  readonly #prepared: Prepared | undefined;
 
-  constructor(kernel: RunKernel, program: Program) {
-    this.#kernel = kernel;
-    this.effects = effectsOf(program);
-    const running = this.effects.handling === 'single' ? undefined : this.#prepare(program);
-    this.#run = running;
+  constructor(kernel: LoopKernel, facts: LoopFacts, code: LoopCode | undefined) {
     const { memory } = kernel.machine;
-    const { exports } = new wasm.Instance(new wasm.Module(batchModule(memoryLimits(memory), running?.plan)), {
+    this.#kernel = kernel;
+    this.#facts = facts;
+    this.#code = code;
+    this.#prepared = code && facts.effects.handling !== 'single' ? prepare(kernel, facts) : undefined;
+    const module = new wasm.Module(batchModule(memoryLimits(memory), this.#prepared?.plan));
+    const { exports } = new wasm.Instance(module, {
       skep: {
         memory: memory.wasm,
-        programs: running?.table ?? new wasm.Table({ element: 'anyfunc', initial: 1 }),
+        programs: code?.table ?? new wasm.Table({ element: 'anyfunc', initial: 1 }),
       },
     });
     this.functions = exports as unknown as BatchFunctions;
@@ -61,65 +91,21 @@ export class PacketLoop {
 
   /** Packets are handed over where they lie, many at once. */
   get batches(): boolean {
-    return this.#run !== undefined;
+    return this.#prepared !== undefined;
   }
 
-  #prepare(program: Program): Running | undefined {
-    const { jit, machine } = this.#kernel;
-    const kind = PACKET_TYPES[program.facts.type];
-    if (!kind) throw new Bug(`a program of type ${program.facts.type} does not run on packets`);
-    const index = jit && compiled(this.effects.programs, (each) => jit.compile(each).index);
-    if (jit === undefined || index === undefined) return undefined;
-    const { type, expectedAttachType: given } = program.facts;
-    const view = new FieldView(PROGRAMS[type].context, given && effectiveAttachType(type, given));
-    const { memory } = machine;
-    const { loopback } = this.#kernel.devices;
-    const any = new Uint8Array(ETH_HLEN);
-    const rings = this.#watchRings();
-    const { table, area } = jit.entries;
-    if (kind.object === 'xdp_buff') {
-      const context = new XdpBuff(memory, view);
-      context.load(any, 0, any.length, loopback, 0);
-      this.#undo.push(() => context.close());
-      const plan = { object: 'xdp_buff', frame: this.effects.handling === 'frame', rings } as const;
-      return { plan, context, template: NULL, index, table, area };
-    }
-    const context = new SkBuff(memory, view);
-    context.load(any, loopback, kind.atNetwork);
-    const template = memory.allocate(SK_BUFF.size, { kind: 'kernel', owner: 'sk_buff', access: 'none' });
-    memory.copy(template, context.addr, SK_BUFF.size);
-    this.#undo.push(
-      () => context.close(),
-      () => memory.free(template),
-    );
-    const plan: LoopPlan = {
-      object: 'sk_buff',
-      lead: type === 'socket_filter' ? ETH_HLEN : 0,
-      atNetwork: kind.atNetwork,
-      sock: this.effects.seesSocket,
-      fresh: this.effects.changesContext,
-      rings,
-    };
-    return { plan, context, template, index, table, area };
-  }
-
-  /** Has the loop stop when ring buffers that programs write to want to be read. */
-  #watchRings(): RingWatch[] {
-    const maps = new Set(this.effects.programs.flatMap((program) => program.maps));
-    return [...maps].flatMap((map): RingWatch[] => {
-      if (!(map instanceof RingbufMap)) return [];
-      const { consumer, producer } = map.pages;
-      const size = map.shape.maxEntries;
-      return [{ consumer, producer, most: size <= SMALL_RING ? 0 : size / RING_SHARE }];
-    });
+  /** What the packets take their turns in. */
+  get context(): XdpBuff | SkBuff | undefined {
+    return this.#prepared?.context;
   }
 
   /** Runs the program on the packets of some rows, in order, as far as it goes without the host. */
   run(row: number, end: number): Stretch {
-    const { context, index, area, template } = this.#run!;
+    const { index, area, enter } = this.#code!;
+    const { context, template } = this.#prepared!;
     const { memory, grace } = this.#kernel.machine;
-    const last = this.effects.sendsSamples ? Math.min(row + ROW.size, end) : end;
-    this.#kernel.jit!.enter(context);
+    const last = this.#facts.effects.sendsSamples ? Math.min(row + ROW.size, end) : end;
+    enter(context);
     this.#kernel.redirect.reset();
     grace.enter();
     try {
@@ -133,18 +119,63 @@ export class PacketLoop {
   }
 
   close(): void {
-    for (const undo of this.#undo.splice(0)) undo();
+    this.#prepared?.context.close();
+    if (this.#prepared) this.#kernel.machine.memory.free(this.#prepared.template);
   }
 }
 
-interface Running {
-  readonly plan: LoopPlan;
-  readonly context: RunContext;
-  readonly template: Addr;
-  /** The program's place in the table. */
-  readonly index: number;
-  readonly table: WasmTable;
-  readonly area: Addr;
+function prepare({ machine, devices }: LoopKernel, { type, attach, effects, rings }: LoopFacts): Prepared {
+  const { memory } = machine;
+  const kind = PACKET_TYPES[type];
+  if (!kind) throw new Bug(`a program of type ${type} does not run on packets`);
+  const view = new FieldView(PROGRAMS[type].context, attach && effectiveAttachType(type, attach));
+  const any = new Uint8Array(ETH_HLEN);
+  if (kind.object === 'xdp_buff') {
+    const context = new XdpBuff(memory, view);
+    context.load(any, 0, any.length, devices.loopback, 0);
+    const plan = { object: 'xdp_buff', frame: effects.handling === 'frame', rings } as const;
+    return { plan, context, template: NULL };
+  }
+  const context = new SkBuff(memory, view);
+  context.load(any, devices.loopback, kind.atNetwork);
+  const template = memory.allocate(SK_BUFF.size, { kind: 'kernel', owner: 'sk_buff', access: 'none' });
+  memory.copy(template, context.addr, SK_BUFF.size);
+  const plan: LoopPlan = {
+    object: 'sk_buff',
+    lead: type === 'socket_filter' ? ETH_HLEN : 0,
+    atNetwork: kind.atNetwork,
+    sock: effects.seesSocket,
+    fresh: effects.changesContext,
+    rings,
+  };
+  return { plan, context, template };
+}
+
+/** The loop on the kernel's own processor. */
+export function ownLoop(kernel: RunKernel, program: Program): PacketLoop {
+  const { programs, ...effects } = effectsOf(program);
+  const { jit } = kernel;
+  const index = jit && compiled(programs, (each) => jit.compile(each).index);
+  const code =
+    jit === undefined || index === undefined
+      ? undefined
+      : { index, ...jit.entries, enter: (context: RunContext) => jit.enter(context) };
+  return new PacketLoop(kernel, loopFacts(program, programs, effects), code);
+}
+
+export function loopFacts(
+  { facts }: Program,
+  programs: readonly Program[],
+  effects: Omit<Effects, 'programs'>,
+): LoopFacts {
+  const maps = new Set(programs.flatMap((program) => program.maps));
+  const rings = [...maps].flatMap((map): RingWatch[] => {
+    if (!(map instanceof RingbufMap)) return [];
+    const { consumer, producer } = map.pages;
+    const size = map.shape.maxEntries;
+    return [{ consumer, producer, most: size <= SMALL_RING ? 0 : size / RING_SHARE }];
+  });
+  return { type: facts.type, attach: facts.expectedAttachType, effects, rings };
 }
 
 /** Compiles the programs. @returns the first one's index, or nothing when one is too large to be compiled */
