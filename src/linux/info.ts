@@ -22,6 +22,7 @@ import { cstring } from './object.ts';
 import { type Region, u32s } from './scratch.ts';
 
 const U32 = 4;
+const U64 = 8;
 
 /** OBJ_GET_INFO_BY_FD: asked once for the sizes, and again for what has them. */
 export function infoCommands(caller: Caller): Pick<Bpf, 'obj_get_info_by_fd'> {
@@ -72,6 +73,9 @@ function progInfo(caller: Caller, fd: Fd): ProgInfo {
   const mapIds = scratch.reserve(sizes.nr_map_ids * U32);
   const funcs = scratch.reserve(sizes.nr_func_info * sizes.func_info_rec_size);
   const lines = scratch.reserve(sizes.nr_line_info * sizes.line_info_rec_size);
+  const jited = scratch.reserve(sizes.jited_prog_len);
+  const ksyms = scratch.reserve(sizes.nr_jited_ksyms * U64);
+  const lens = scratch.reserve(sizes.nr_jited_func_lens * U32);
   const { fields } = ask(caller, fd, PROG_INFO, {
     xlated_prog_len: sizes.xlated_prog_len,
     xlated_prog_insns: xlated.address,
@@ -83,6 +87,12 @@ function progInfo(caller: Caller, fd: Fd): ProgInfo {
     nr_line_info: sizes.nr_line_info,
     line_info_rec_size: sizes.line_info_rec_size,
     line_info: lines.address,
+    jited_prog_len: sizes.jited_prog_len,
+    jited_prog_insns: jited.address,
+    nr_jited_ksyms: sizes.nr_jited_ksyms,
+    jited_ksyms: ksyms.address,
+    nr_jited_func_lens: sizes.nr_jited_func_lens,
+    jited_func_lens: lens.address,
   });
   const type = progTypeName(fields.type);
   if (type === undefined) throw unknownType('program', fd, fields.type);
@@ -114,6 +124,14 @@ function progInfo(caller: Caller, fd: Fd): ProgInfo {
     verified_insns: fields.verified_insns,
     attach_btf_obj_id: fields.attach_btf_obj_id as BtfId,
     attach_btf_id: fields.attach_btf_id,
+    ...(fields.jited_prog_len > 0 &&
+      fields.jited_prog_insns !== 0n && {
+        jited: {
+          ksyms: u64s(ksyms.bytes),
+          func_lens: u32s(lens, sizes.nr_jited_func_lens),
+          insns: jited.bytes.slice(),
+        },
+      }),
   };
 }
 
@@ -171,6 +189,16 @@ const LINK_TEXT: { readonly [T in LinkType]?: { readonly pointer: number; readon
   uprobe_multi: { pointer: 0, length: 32 },
   perf_event: { pointer: 8, length: 16 },
 };
+/** Where a link's tail has the pointers to lists of 64-bit numbers, and how many there are. */
+const LINK_LISTS: {
+  readonly [T in LinkType]?: {
+    readonly count: number;
+    readonly pointers: Readonly<Partial<Record<keyof NonNullable<LinkInfo['lists']>, number>>>;
+  };
+} = {
+  kprobe_multi: { count: 8, pointers: { addrs: 0, cookies: 24 } },
+  uprobe_multi: { count: 36, pointers: { offsets: 8, ref_ctr_offsets: 16, cookies: 24 } },
+};
 const TEXT_BYTES = 4096;
 const PERF_EVENT_KIND_WITHOUT_TEXT = 6;
 
@@ -180,19 +208,37 @@ function linkInfo(caller: Caller, fd: Fd): LinkInfo {
   let { fields } = ask(caller, fd, LINK_INFO, {});
   const type = linkTypeName(fields.type);
   if (type === undefined) throw unknownType('link', fd, fields.type);
-  const place = LINK_TEXT[type];
-  let text: Region | undefined;
+  const tail = new Uint8Array(LINK_INFO.members.tail.size);
+  const view = new DataView(tail.buffer);
   const eventOnly = type === 'perf_event' && fields.tail[0] === PERF_EVENT_KIND_WITHOUT_TEXT;
-  if (place !== undefined && !eventOnly) {
+  const place = eventOnly ? undefined : LINK_TEXT[type];
+  const pointers: number[] = [];
+  let text: Region | undefined;
+  if (place !== undefined) {
     text = scratch.reserve(TEXT_BYTES);
     text.bytes[0] = 0;
-    const tail = new Uint8Array(LINK_INFO.members.tail.size);
-    const view = new DataView(tail.buffer);
     view.setBigUint64(place.pointer, text.address, true);
     view.setUint32(place.length, TEXT_BYTES, true);
+    pointers.push(place.pointer);
+  }
+  const known = LINK_LISTS[type];
+  const regions: [keyof NonNullable<LinkInfo['lists']>, Region][] = [];
+  if (known !== undefined) {
+    const count = new DataView(fields.tail.buffer, fields.tail.byteOffset).getUint32(known.count, true);
+    view.setUint32(known.count, count, true);
+    for (const [name, pointer] of Object.entries(known.pointers) as [(typeof regions)[0][0], number][]) {
+      const region = scratch.reserve(count * 8);
+      region.bytes.fill(0);
+      view.setBigUint64(pointer, region.address, true);
+      pointers.push(pointer);
+      regions.push([name, region]);
+    }
+  }
+  if (pointers.length > 0) {
     ({ fields } = ask(caller, fd, LINK_INFO, { tail }));
     // An address of this process says nothing to the reader.
-    new DataView(fields.tail.buffer, fields.tail.byteOffset).setBigUint64(place.pointer, 0n, true);
+    const seen = new DataView(fields.tail.buffer, fields.tail.byteOffset);
+    for (const pointer of pointers) seen.setBigUint64(pointer, 0n, true);
   }
   return {
     kind: 'link',
@@ -201,5 +247,13 @@ function linkInfo(caller: Caller, fd: Fd): LinkInfo {
     prog_id: fields.prog_id as ProgId,
     ...(text === undefined ? {} : { text: cstring(text.bytes) }),
     raw: fields.tail,
+    ...(regions.length > 0 && {
+      lists: Object.fromEntries(regions.map(([name, { bytes }]) => [name, u64s(bytes)])),
+    }),
   };
+}
+
+function u64s(bytes: Uint8Array): bigint[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  return Array.from({ length: bytes.length / 8 }, (_, i) => view.getBigUint64(i * 8, true));
 }

@@ -312,6 +312,15 @@ export interface ProgInfo {
   readonly verified_insns: number;
   readonly attach_btf_obj_id: BtfId;
   readonly attach_btf_id: number;
+  /** What the compiler made of it: absent where it is not compiled, or may not be seen. */
+  readonly jited?: {
+    /** Addresses of its functions. */
+    readonly ksyms: readonly bigint[];
+    /** Bytes of each function. */
+    readonly func_lens: readonly number[];
+    /** Machine code, or a WebAssembly module. */
+    readonly insns: Uint8Array;
+  };
 }
 
 export interface MapInfo {
@@ -348,8 +357,12 @@ export interface LinkInfo {
   readonly prog_id: ProgId;
   /** What the tail points to: the name of the tracepoint, function or iterator, or the path of the file. */
   readonly text?: string;
-  /** The type-specific tail of `struct bpf_link_info`, undecoded; it begins at offset 16. */
+  /** The type-specific tail of `struct bpf_link_info`, undecoded; it begins at offset 16. `linkDetails` reads it. */
   readonly raw: Uint8Array;
+  /** What the tail points to beside the text, of links to many places. */
+  readonly lists?: {
+    readonly [L in 'addrs' | 'offsets' | 'ref_ctr_offsets' | 'cookies']?: readonly bigint[];
+  };
 }
 
 export type ObjInfo = ProgInfo | MapInfo | BtfInfo | LinkInfo;
