@@ -146,6 +146,7 @@ export class EmbeddedKernel implements Kernel {
       mapAt: (addr) => mapsByAddr.get(addr),
       hasDevice: (ifindex) => this.runtime.devices.get(ifindex) !== undefined,
       variable: (btfId) => this.runtime.world.variable(btfId),
+      traced: () => this.runtime.traced,
       helperImplemented: isImplemented,
       testRun: (program, attr) => testRun(this.runtime, program, attr),
     };

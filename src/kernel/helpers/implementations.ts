@@ -21,6 +21,7 @@ import * as syscalls from './impl/syscalls.ts';
 import * as task from './impl/task.ts';
 import * as time from './impl/time.ts';
 import * as timers from './impl/timers.ts';
+import * as traced from './impl/traced.ts';
 import * as xdp from './impl/xdp.ts';
 
 const { skb: _skb, ...skbHelpers } = skb;
@@ -60,6 +61,7 @@ export const IMPLEMENTATIONS = {
   ...objects,
   ...timers,
   ...syscalls,
+  ...traced,
   ...dynptrHelpers,
   ...ABSENT_IMPLEMENTATIONS,
   probe_read: probe.probe_read,

@@ -10,6 +10,7 @@ import type { Heap } from '../objects/heap.ts';
 import type { Machine } from '../objects/machine.ts';
 import type { Mocks } from '../objects/mocks.ts';
 import type { Task } from '../objects/task.ts';
+import type { Traced } from '../objects/traced.ts';
 import type { World } from '../objects/world.ts';
 import type { Executable } from './executable.ts';
 
@@ -25,6 +26,8 @@ export interface Services {
   readonly alarms: Alarms;
   /** The kernel's own structs, as its BTF lays them out. */
   readonly world: World;
+  /** What is attached to the kernel's functions. */
+  readonly traced: Traced;
 }
 
 /** System calls of programs. */

@@ -25,7 +25,7 @@ const BUDGET = 1_000_000_000;
 export const ETH_HLEN = 14;
 
 /** What runs the program: on the packet's context, so many times. */
-interface Engine {
+export interface Engine {
   /** @returns r0's low half, or `undefined` when the run faulted */
   run(context: RunContext, times: number): number | undefined;
   readonly problem: RunFault | undefined;
@@ -101,7 +101,7 @@ export class PacketRunner {
 }
 
 /** The compiled program, or an interpreter where none is wanted or the program is too large. */
-function engineOf(kernel: RunKernel, program: Program): Engine {
+export function engineOf(kernel: RunKernel, program: Program): Engine {
   try {
     if (kernel.jit) return new Compiled(kernel.jit, program);
   } catch (error) {

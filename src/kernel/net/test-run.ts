@@ -15,6 +15,7 @@ import { PROGRAMS, XDP_MD_LAYOUT } from '../programs/index.ts';
 import type { NetDevice } from './device.ts';
 import { PACKET_TYPES } from './packet-types.ts';
 import { ETH_HLEN, PacketRunner } from './runner.ts';
+import { CONTEXT_RUNS } from './test-run-context.ts';
 import { runOnSkb } from './test-run-skb.ts';
 import { metadataLengthInvalid, XDP_HEADROOM, XdpBuff } from './xdp-buff.ts';
 
@@ -48,10 +49,6 @@ export function testRun(kernel: RunKernel, program: Program, attr: ProgTestRunAt
   if (!PROGRAMS[type].testRun) {
     throw refuse(program, 'ENOTSUPP', `programs of type ${type} can't be run by BPF_PROG_TEST_RUN`);
   }
-  const kind = PACKET_TYPES[type];
-  if (!kind) {
-    throw refuse(program, 'EOPNOTSUPP', `the embedded kernel can't run programs of type ${type} yet`);
-  }
   const data = attr.data_in ?? new Uint8Array();
   const request: Request = {
     kernel,
@@ -62,6 +59,12 @@ export function testRun(kernel: RunKernel, program: Program, attr: ProgTestRunAt
     repeat: Math.max(attr.repeat ?? 0, 1),
   };
   for (const map of program.usedMaps) if (map instanceof CgroupStorageMap) map.beginTestRun();
+  const runs = CONTEXT_RUNS[type];
+  if (runs) return finish(request, runs(request));
+  const kind = PACKET_TYPES[type];
+  if (!kind) {
+    throw refuse(program, 'EOPNOTSUPP', `the embedded kernel can't run programs of type ${type} yet`);
+  }
   const runner = runnerOf(kernel, program);
   const outcome =
     runner.packet instanceof XdpBuff

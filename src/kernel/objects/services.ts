@@ -5,6 +5,7 @@ import { Alarms } from './alarms.ts';
 import { Heap } from './heap.ts';
 import type { Machine } from './machine.ts';
 import { Mocks } from './mocks.ts';
+import { Traced } from './traced.ts';
 import { World } from './world.ts';
 
 /** @param btf the kernel's own types, where it has some */
@@ -12,7 +13,7 @@ export function createServices(machine: Machine, btf: Btf | undefined): Services
   const alarms = new Alarms(machine);
   const forget = (field: Parameters<Alarms['forget']>[0]) => alarms.forget(field);
   const heap = new Heap(machine, { timer: forget, wq: forget, task_work: forget });
-  return { mocks: new Mocks(), heap, alarms, world: new World(machine, heap, btf) };
+  return { mocks: new Mocks(), heap, alarms, world: new World(machine, heap, btf), traced: new Traced() };
 }
 
 /** Gives back what they hold. */

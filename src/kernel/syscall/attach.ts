@@ -2,8 +2,12 @@
  * Attaching: the arguments are checked as Linux checks them; what a program would be attached to is not there, and the
  * answer says so.
  */
+
+import type { BtfTypeId } from '../../btf/index.ts';
 import type { AttachType } from '../../sys/attach-types.ts';
-import type { Bpf, ProgQueryAttr } from '../../sys/kernel.ts';
+import type { Bpf, Fd, ProgQueryAttr } from '../../sys/kernel.ts';
+import type { Program } from '../objects/program.ts';
+import { TracingLink } from '../objects/traced.ts';
 import { type Call, fail, openFile } from './failure.ts';
 import type { KernelState } from './state.ts';
 
@@ -58,6 +62,20 @@ export function attachCommands(state: KernelState): AttachCommands {
     return fail(call, 'EINVAL', `file descriptor ${fd} is a ${file.object.kind}, not a link`);
   }
 
+  const refuseHook = (call: Call, attach: AttachType): never => {
+    throw fail(call, 'EOPNOTSUPP', missing(attach));
+  };
+
+  /** Attaches a program to the function that it was loaded for; `undefined` where that can't be traced. */
+  function trace(call: Call, program: Program, cookie = 0n): Fd | undefined {
+    const { attachBtfId, expectedAttachType: kind, kernelBtf } = program.facts;
+    const target = attachBtfId > 0 ? kernelBtf?.type(attachBtfId as BtfTypeId) : undefined;
+    if (target?.kind !== 'func' || !state.traced().has(target.name)) return undefined;
+    if (kind !== 'trace_fentry' && kind !== 'trace_fexit' && kind !== 'modify_return') return undefined;
+    if (!state.capabilities.perfmon) throw fail(call, 'EPERM', 'the caller lacks CAP_PERFMON');
+    return state.fds.open(new TracingLink(state.traced(), target.name, { program, kind, cookie }));
+  }
+
   return {
     prog_attach(attr) {
       const doing = `attaching program fd ${attr.attach_bpf_fd} to ${target(attr)} as ${attr.attach_type}`;
@@ -84,8 +102,8 @@ export function attachCommands(state: KernelState): AttachCommands {
         command: 'raw_tracepoint_open',
         doing: `attaching program fd ${attr.prog_fd} to a raw tracepoint`,
       };
-      openFile(state, call, 'prog', attr.prog_fd);
-      throw fail(call, 'EOPNOTSUPP', missing('trace_raw_tp'));
+      const program = openFile(state, call, 'prog', attr.prog_fd).object;
+      return trace(call, program, attr.cookie) ?? refuseHook(call, 'trace_raw_tp');
     },
     task_fd_query(attr) {
       const call: Call = {
@@ -98,8 +116,12 @@ export function attachCommands(state: KernelState): AttachCommands {
     link_create(attr) {
       const call: Call = { command: 'link_create', doing: `creating a ${attr.attach_type} link` };
       if (attr.attach_type === 'struct_ops') openFile(state, call, 'map', attr.map_fd);
-      else openFile(state, call, 'prog', attr.prog_fd);
-      throw fail(call, 'EOPNOTSUPP', missing(attr.attach_type));
+      else {
+        const program = openFile(state, call, 'prog', attr.prog_fd).object;
+        const traced = trace(call, program, attr.tracing?.cookie);
+        if (traced !== undefined) return traced;
+      }
+      return refuseHook(call, attr.attach_type);
     },
     link_update(attr) {
       const call: Call = { command: 'link_update', doing: `replacing what link fd ${attr.link_fd} runs` };

@@ -10,6 +10,7 @@ import type { IdTable } from '../objects/id-table.ts';
 import type { Clock, Grace } from '../objects/machine.ts';
 import type { KernelObject } from '../objects/object.ts';
 import type { Program } from '../objects/program.ts';
+import type { Traced } from '../objects/traced.ts';
 import type { Capabilities } from '../verifier/index.ts';
 
 export interface KernelState extends MapHost {
@@ -36,6 +37,8 @@ export interface KernelState extends MapHost {
   objectAt(fd: number): KernelObject | undefined;
   /** Where a variable of the kernel is, by its id in the kernel's BTF. */
   readonly variable: (btfId: number) => number;
+  /** What is attached to the kernel's functions. */
+  readonly traced: () => Traced;
   readonly helperImplemented: (id: number) => boolean;
   /** Runs a program on given input. @throws InputError */
   readonly testRun: (program: Program, attr: ProgTestRunAttr) => ProgTestRunResult;

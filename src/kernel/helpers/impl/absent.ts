@@ -95,7 +95,6 @@ export const ABSENT = {
   d_path: { answer: 'EINVAL', waits: 'tracing' },
   sock_from_file: { answer: 0, waits: 'tracing' },
   task_pt_regs: { answer: 0, waits: 'tracing' },
-  get_func_ip: { answer: 0, waits: 'tracing' },
   probe_write_user: { answer: 'EFAULT', waits: 'tracing' },
   find_vma: { answer: 'ENOENT', waits: 'tracing' },
   bprm_opts_set: { answer: 'EINVAL', waits: 'lsm' },
