@@ -44,6 +44,8 @@ export function openPerfEvent(libc: Libc, attr: PerfEventAttr): Fd {
   for (const [name, bit] of Object.entries(PERF_ATTR_FLAGS) as [PerfAttrFlag, number][]) {
     if (attr[name]) flags |= 1n << BigInt(bit);
   }
+  // Reachable until the call is done.
+  const target = attr.target === undefined ? undefined : Buffer.from(`${attr.target}\0`);
   PERF_ATTR.patch(new DataView(bytes.buffer), 0, {
     type: attr.type,
     size: PERF_ATTR.size,
@@ -53,7 +55,7 @@ export function openPerfEvent(libc: Libc, attr: PerfEventAttr): Fd {
     read_format: BigInt(attr.read_format ?? 0),
     flags,
     wakeup: attr.wakeup ?? 0,
-    config1: BigInt(attr.config1 ?? 0),
+    config1: BigInt(target ? libc.addressOf(target) : (attr.config1 ?? 0)),
     config2: BigInt(attr.config2 ?? 0),
     clockid: attr.clockid ?? 0,
   });
@@ -61,7 +63,8 @@ export function openPerfEvent(libc: Libc, attr: PerfEventAttr): Fd {
   const fd = libc.perfEventOpen(bytes, pid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
   if (fd < 0) {
     const on = cpu < 0 ? 'every CPU' : `CPU ${cpu}`;
-    throw perfFailure(`opening a perf event of type ${attr.type}, config ${attr.config}, on ${on}`, -fd);
+    const at = target ? `, at '${attr.target}'` : '';
+    throw perfFailure(`opening a perf event of type ${attr.type}, config ${attr.config}${at}, on ${on}`, -fd);
   }
   return fd as Fd;
 }

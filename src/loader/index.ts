@@ -9,11 +9,49 @@
  * ```
  */
 
+export { parsePrefix } from './address.ts';
+export type { AttachOptions } from './attach/auto.ts';
+export { Binary, findBinary } from './attach/binary.ts';
+export type { CgroupOptions } from './attach/cgroup.ts';
+export { IteratorLink, type IteratorOptions } from './attach/iterator.ts';
+export {
+  Attachment,
+  type AttachmentKind,
+  BpfLink,
+  type Link,
+  LinkGroup,
+  openLink,
+} from './attach/link.ts';
+export type {
+  ClassifierOptions,
+  DirectionOptions,
+  NetfilterOptions,
+  NetkitOptions,
+  RouteOptions,
+  SockmapOptions,
+  XdpNetlinkOptions,
+  XdpOptions,
+} from './attach/network.ts';
+export type { PerfLinkOptions, SamplingOptions } from './attach/perf.ts';
+export type { Anchor, DeviceRef, Neighbour, PathRef } from './attach/place.ts';
+export type {
+  KernelPlace,
+  KernelPlaces,
+  KprobeOptions,
+  MultiOptions,
+  UprobeMultiOptions,
+  UprobeOptions,
+  UserPlace,
+} from './attach/probe.ts';
+export type { CookieOptions, ReplaceTarget } from './attach/tracing.ts';
+export { readUsdtNotes, type UsdtNote, type UsdtOptions } from './attach/usdt.ts';
 export type { MapOptions } from './create-maps.ts';
 export { type LinkedProgram, linkProgram } from './link.ts';
 export { type LoadOptions, loadObject, type ProgramOptions } from './load.ts';
-export { type LoadedMap, LoadedObject, type LoadedProgram } from './object.ts';
+export { LoadedMap } from './map.ts';
+export { Links, LoadedObject } from './object.ts';
 export { parseObject } from './parse.ts';
+export { LoadedProgram, type TestOptions } from './program.ts';
 export { parseSectionName, SECTIONS, type SectionDef, type SectionName } from './sections.ts';
 export type {
   CoreRecord,

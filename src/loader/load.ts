@@ -28,7 +28,9 @@ import {
 import { kernelName } from './data-maps.ts';
 import { KernelTypes } from './kernel-types.ts';
 import { type LinkedProgram, linkProgram } from './link.ts';
-import { LoadedObject, type LoadedProgram } from './object.ts';
+import { LoadedMap } from './map.ts';
+import { Links, LoadedObject } from './object.ts';
+import { LoadedProgram } from './program.ts';
 import { relocateProgram } from './relocate.ts';
 import { kernelVersion, type ResolvedExtern, resolveExterns } from './resolve-externs.ts';
 import { sanitizeBtf } from './sanitize-btf.ts';
@@ -94,6 +96,9 @@ class Loader {
   #btfProblem: InputError | undefined;
   #describesFunctions = true;
   #relocator: CoreRelocator | undefined;
+  readonly #links = new Links();
+  /** Filled while maps are made, and shared by the programs. */
+  readonly #maps = new Map<string, LoadedMap>();
 
   constructor(kernel: Kernel, spec: ObjectSpec, options: LoadOptions, types: KernelTypes, fds: Fd[]) {
     this.#kernel = kernel;
@@ -142,6 +147,7 @@ class Loader {
     fillMaps(this.#kernel, maps);
 
     const programs = new Map<string, LoadedProgram>();
+    for (const map of maps.values()) this.#maps.set(map.spec.name, this.#loadedMap(context, map, programs));
     for (const { spec: program, linked } of prepared) {
       programs.set(program.name, this.#loadProgram(program, linked, maps, externs));
     }
@@ -158,15 +164,42 @@ class Loader {
       kernel: this.#kernel,
       spec,
       programs,
-      maps: new Map(
-        [...maps.values()].map((m) => [
-          m.spec.name,
-          { name: m.spec.name, fd: m.fd, spec: m.spec, maxEntries: m.maxEntries },
-        ]),
-      ),
+      maps: this.#maps,
+      links: this.#links,
       btfFd: this.#btfFd,
       btfProblem: this.#btfProblem,
       fds: this.#fds.splice(0),
+    });
+  }
+
+  #loadedMap(
+    context: MapContext,
+    { spec, fd, maxEntries, owned, pinPath }: CreatedMap,
+    programs: ReadonlyMap<string, LoadedProgram>,
+  ): LoadedMap {
+    const ops = owned ? spec.structOps : undefined;
+    // The kernel's types may be let go of by the time that it is attached: they are opened anew.
+    const register = () => {
+      const types = new KernelTypes(this.#kernel);
+      try {
+        fillStructOps(
+          { ...context, types },
+          { spec, fd, maxEntries, owned },
+          (name) => programs.get(name)?.fd,
+        );
+      } finally {
+        types.close();
+      }
+    };
+    const registers = ops && !ops.link && ops.funcs.length > 0;
+    return new LoadedMap({
+      kernel: this.#kernel,
+      spec,
+      fd,
+      maxEntries,
+      owner: this.#links,
+      pinned: pinPath,
+      register: registers ? register : undefined,
     });
   }
 
@@ -278,7 +311,19 @@ class Loader {
       ...this.#infoAttr(linked),
     };
     const { fd, log } = this.#verify(attr, what, poisoned);
-    return { name: program.name, fd: this.#own(fd), type, spec: program, log, poisoned };
+    return new LoadedProgram({
+      kernel: this.#kernel,
+      name: program.name,
+      fd: this.#own(fd),
+      type,
+      attachType: type === 'struct_ops' ? undefined : attach,
+      target: given.target ?? program.target,
+      spec: program,
+      log,
+      poisoned,
+      maps: this.#maps,
+      owner: this.#links,
+    });
   }
 
   /** Functions and lines for the kernel's log and listings; all or none, since the kernel wants every function. */

@@ -1,28 +1,53 @@
 import { InputError } from '../base/error.ts';
-import type { Fd, Kernel, LinkCreateAttr, ProgType } from '../sys/index.ts';
-import type { PoisonedRelo } from './core-patch.ts';
-import type { MapSpec, ObjectSpec, ProgramSpec } from './spec.ts';
+import type { Fd, Kernel, ProgType } from '../sys/index.ts';
+import { type AttachOptions, autoAttach } from './attach/auto.ts';
+import type { Link, LinkOwner } from './attach/link.ts';
+import type { LoadedMap } from './map.ts';
+import type { LoadedProgram } from './program.ts';
+import type { ObjectSpec } from './spec.ts';
 
-/** A program that is in the kernel. */
-export interface LoadedProgram {
-  readonly name: string;
-  readonly fd: Fd;
-  readonly type: ProgType;
-  readonly spec: ProgramSpec;
-  /** The verifier's log, when one was asked for. */
-  readonly log: string;
-  /** CO-RE records that the kernel's types do not satisfy, in code that is never reached. */
-  readonly poisoned: readonly PoisonedRelo[];
+/** The links of an object's programs, in the order of their making. */
+export class Links implements LinkOwner {
+  readonly #links = new Set<Link>();
+
+  add(link: Link): void {
+    this.#links.add(link);
+  }
+
+  remove(link: Link): void {
+    this.#links.delete(link);
+  }
+
+  [Symbol.iterator](): IterableIterator<Link> {
+    return this.#links.values();
+  }
+
+  get size(): number {
+    return this.#links.size;
+  }
+
+  /** The youngest first. @throws what the first failing one throws, after all were closed */
+  close(): void {
+    let failure: unknown;
+    for (const link of [...this.#links].reverse()) {
+      try {
+        link.close();
+      } catch (error) {
+        failure ??= error;
+      }
+    }
+    this.#links.clear();
+    if (failure !== undefined) throw failure;
+  }
 }
 
-/** A map that is in the kernel. */
-export interface LoadedMap {
-  readonly name: string;
-  readonly fd: Fd;
-  readonly spec: MapSpec;
-  /** As created; the spec's unless the caller or the map type asked for another. */
-  readonly maxEntries: number;
-}
+/** Types that need a place to be attached to. */
+const PLACED: ReadonlySet<ProgType> = new Set<ProgType>([
+  'kprobe',
+  'tracepoint',
+  'raw_tracepoint',
+  'raw_tracepoint_writable',
+]);
 
 /** What {@link LoadedObject} is made of. */
 export interface LoadedParts {
@@ -32,11 +57,15 @@ export interface LoadedParts {
   readonly maps: ReadonlyMap<string, LoadedMap>;
   readonly btfFd: Fd | undefined;
   readonly btfProblem: InputError | undefined;
+  readonly links: Links;
   /** What is closed with the object. */
   readonly fds: readonly Fd[];
 }
 
-/** An object whose maps and programs are in a kernel. Closing it lets go of them; what is pinned or attached stays. */
+/**
+ * An object whose maps and programs are in a kernel. Closing it lets go of them and takes its programs off what they were
+ * attached to; what is pinned stays.
+ */
 export class LoadedObject {
   readonly kernel: Kernel;
   readonly spec: ObjectSpec;
@@ -46,8 +75,8 @@ export class LoadedObject {
   readonly btfFd: Fd | undefined;
   /** Why the kernel refused the object's BTF; the programs are then loaded without lines and types. */
   readonly btfProblem: InputError | undefined;
-  /** Attachments made through {@link attach}, by program name. */
-  readonly links = new Map<string, Fd>();
+  /** What its programs are attached by. */
+  readonly links: Links;
   readonly #fds: Fd[];
 
   constructor(parts: LoadedParts) {
@@ -57,6 +86,7 @@ export class LoadedObject {
     this.maps = parts.maps;
     this.btfFd = parts.btfFd;
     this.btfProblem = parts.btfProblem;
+    this.links = parts.links;
     this.#fds = [...parts.fds];
   }
 
@@ -108,43 +138,41 @@ export class LoadedObject {
     return { variable, map, value };
   }
 
+  /** Attaches a program to what its section's name says; the options say the rest (a device, a control group). */
+  attach(name: string, options?: AttachOptions): Link {
+    return this.program(name).attach(options);
+  }
+
   /**
-   * Attaches a program by a link, which {@link close} lets go of. Programs whose section says where they belong
-   * (tracepoints by BTF, functions, LSM hooks) need no target; the others take what LINK_CREATE takes.
+   * Attaches every program whose section's name says all that is needed, and registers every table of functions: all, or
+   * none. @returns the links by the name of the program or map
    */
-  attach(name: string, target: Omit<LinkCreateAttr, 'prog_fd' | 'attach_type'> = {}): Fd {
-    const { fd, spec, type } = this.program(name);
-    const raw = type === 'raw_tracepoint' || type === 'raw_tracepoint_writable';
-    const tracing = type === 'lsm' || (type === 'tracing' && spec.attach !== 'trace_iter');
-    let link: Fd;
-    if (raw || (tracing && spec.attach !== 'lsm_cgroup')) {
-      const tracepoint = raw ? spec.target : undefined;
-      if (raw && tracepoint === undefined) {
-        throw new InputError(
-          'loader-attach',
-          `${this.spec.file}: section ${spec.section} names no tracepoint`,
-        );
+  attachAll(options?: AttachOptions): ReadonlyMap<string, Link> {
+    const links = new Map<string, Link>();
+    try {
+      for (const program of this.programs.values()) {
+        // What traces an open-ended iterator or replaces a function is auto too; what has no place yet is not.
+        const auto =
+          autoAttach(program) !== undefined && (program.target !== undefined || !PLACED.has(program.type));
+        if (auto) links.set(program.name, program.attach(options));
       }
-      link = this.kernel.bpf.raw_tracepoint_open({
-        prog_fd: fd,
-        ...(tracepoint === undefined ? {} : { name: tracepoint }),
-      });
-    } else if (spec.attach !== undefined) {
-      link = this.kernel.bpf.link_create({ ...target, prog_fd: fd, attach_type: spec.attach });
-    } else {
-      throw new InputError(
-        'loader-attach',
-        `${this.spec.file}: program ${name} (${type}) is not attached by a link of bpf(2)`,
-      );
+      for (const map of this.maps.values()) {
+        if (map.spec.structOps) links.set(map.name, map.attachStructOps());
+      }
+    } catch (error) {
+      for (const link of [...links.values()].reverse()) link.close();
+      throw error;
     }
-    this.#fds.push(link);
-    this.links.set(name, link);
-    return link;
+    return links;
   }
 
   /** Lets go of the links, programs, maps and BTF. */
   close(): void {
-    for (const fd of this.#fds.splice(0).reverse()) this.kernel.closeFd(fd);
+    try {
+      this.links.close();
+    } finally {
+      for (const fd of this.#fds.splice(0).reverse()) this.kernel.closeFd(fd);
+    }
   }
 
   [Symbol.dispose](): void {

@@ -61,6 +61,7 @@ export {
 export { HELPERS, type Helper, helperId, helperName, helperNames, isHelper } from './helper-ids.ts';
 export type * from './kernel.ts';
 export { LIMITS } from './limits.ts';
+export { type LinkDetails, linkDetails, PERF_LINK_KINDS, type PerfLinkKind } from './link-info.ts';
 export {
   isLinkType,
   LINK_TYPES,

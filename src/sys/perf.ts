@@ -66,6 +66,11 @@ export interface PerfEventAttr extends Partial<Readonly<Record<PerfAttrFlag, boo
   readonly wakeup?: number;
   /** Of samples, with `use_clockid`; 1 is `CLOCK_MONOTONIC`, the clock of `bpf_ktime_get_ns`. */
   readonly clockid?: number;
+  /**
+   * What `config1` points to, where it is a text: the function of a kprobe, the file of a uprobe
+   * (/sys/bus/event_source/devices/kprobe, uprobe).
+   */
+  readonly target?: string;
   /** Default -1: every process. */
   readonly pid?: number;
   /** Default -1: every CPU. */
