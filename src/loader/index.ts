@@ -52,6 +52,23 @@ export { LoadedMap } from './map.ts';
 export { Links, LoadedObject } from './object.ts';
 export { parseObject } from './parse.ts';
 export { LoadedProgram, type TestOptions } from './program.ts';
+export {
+  type BatchOptions,
+  BufferRecord,
+  type KeptRecord,
+  type MapRef,
+  openPerfBuffer,
+  openPerfRecorder,
+  openRingBuffer,
+  openUserRing,
+  type PerfBufferOptions,
+  type PerfRecorder,
+  type ReadOptions,
+  RecordReader,
+  type Reservation,
+  type ReserveOptions,
+  type UserRingWriter,
+} from './readers/index.ts';
 export { parseSectionName, SECTIONS, type SectionDef, type SectionName } from './sections.ts';
 export type {
   CoreRecord,
@@ -69,3 +86,13 @@ export type {
   StructOpsSpec,
 } from './spec.ts';
 export { Variable, type VariableValue } from './variable.ts';
+export {
+  type MapView,
+  mapView,
+  type QueueView,
+  queueView,
+  type SetOptions,
+  type ViewOptions,
+} from './view.ts';
+export type { ViewValue } from './view-codec.ts';
+export { objectQueue, objectView } from './view-object.ts';
