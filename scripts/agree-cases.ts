@@ -78,8 +78,7 @@ export function* runUnit(
   unit: Unit,
   options: RunOptions,
 ): Generator<{ begin: string } | { result: Result }> {
-  const cases = unit.kind === 'object' ? objectCases(unit.file) : testVerifierCases(unit);
-  for (const { id, load, level, flags, expected, here } of cases(options.privilege)) {
+  for (const { id, load, level, flags, expected, here } of casesOf(unit)(options.privilege)) {
     if (options.skip.has(id) || options.filter?.test(id) === false) continue;
     yield { begin: id };
     if (!here) {
@@ -165,7 +164,8 @@ function end({ log, crash }: Answer): string {
   return crash ?? (log.length > KEPT_LOG ? `…${log.slice(-KEPT_LOG)}` : log);
 }
 
-interface Case {
+/** A case, ready to be loaded. */
+export interface Case {
   readonly id: string;
   readonly load: (kernels: TwoKernels) => void;
   readonly level: number;
@@ -175,6 +175,11 @@ interface Case {
 }
 
 type Cases = (privilege: Privilege) => Iterable<Case>;
+
+/** The cases of a unit. */
+export function casesOf(unit: Unit): Cases {
+  return unit.kind === 'object' ? objectCases(unit.file) : testVerifierCases(unit);
+}
 
 /** Flags that the selftests' runner gives every program. */
 const TESTING = PROG_LOAD_FLAGS.BPF_F_TEST_RND_HI32 | PROG_LOAD_FLAGS.BPF_F_TEST_REG_INVARIANTS;

@@ -244,7 +244,10 @@ export class TwoKernels implements Kernel {
         refusal = error;
       }
     };
-    ask();
+    // A signal that comes while Linux verifies ends the call.
+    let tries = 5;
+    do ask();
+    while (refusal?.errno === 'EAGAIN' && --tries > 0);
     if (refusal?.errno === 'ENOSPC' && logLevel !== COUNTS) {
       // The log did not fit: the verdict and the counts will do.
       attr = leveled(COUNTS);

@@ -7,10 +7,11 @@ import { Judge, type Outcome, type Verdict } from './fuzz-judge.ts';
 import { type FuzzProgram, Random } from './fuzz-program.ts';
 
 export interface FuzzOrder {
+  /** Seed of the first program of the whole run; of mutants, what makes this run other than others. */
+  readonly seed: number;
+  /** Where this process begins, and how many programs it judges. */
   readonly first: number;
   readonly count: number;
-  /** Bytes of programs are changed at random: what is asked is that there is an answer. */
-  readonly mutate: boolean;
   /** Share of the accepted programs that could be run which are run. */
   readonly runShare: number;
   /** Where this process writes the seed it is at: 8 bytes. */
@@ -21,14 +22,25 @@ export interface FuzzOrder {
 
 export interface Finding {
   readonly seed: number;
-  readonly outcome: Outcome | 'run';
+  /** `run`: accepted by both, with other results; `words`: refused by both, with other words. */
+  readonly outcome: Outcome | 'run' | 'words';
   readonly cause: string;
   /** The small program and both logs; empty where the cause is known. */
   readonly text: string;
 }
 
+export interface FuzzCounts {
+  readonly done: number;
+  readonly accepted: number;
+  readonly ran: number;
+  /** Refusals whose words were compared, and those that have the same. */
+  readonly compared: number;
+  readonly sameWords: number;
+}
+
 export type FuzzReport =
-  | { readonly kind: 'counts'; readonly done: number; readonly accepted: number; readonly ran: number }
+  /** Since the last report; and the most memory that the process has had. */
+  | { readonly kind: 'counts'; readonly counts: FuzzCounts; readonly megabytes: number }
   | { readonly kind: 'finding'; readonly finding: Finding }
   | { readonly kind: 'done' };
 
@@ -45,73 +57,41 @@ function listing(judge: Judge, program: FuzzProgram, bytes: Uint8Array): string 
   return [head, ...lines, said('Linux', linux), said('skep', skep)].join('\n');
 }
 
-/** Changes some bytes, words or whole instructions. */
-function mutate(bytes: Uint8Array, random: Random): Uint8Array {
-  const out = bytes.slice();
-  for (let n = 1 + random.below(4); n > 0; n--) {
-    const at = random.below(out.length);
-    switch (random.below(5)) {
-      case 0:
-        out[at] = random.next() & 255;
-        break;
-      case 1:
-        out[at] = out[at]! ^ (1 << random.below(8));
-        break;
-      case 2:
-        out.copyWithin(at & ~7, random.below(out.length) & ~7, (random.below(out.length) & ~7) + 8);
-        break;
-      case 3:
-        // Opcodes that exist, in place of others.
-        out[at & ~7] = random.pick([
-          0x05, 0x06, 0x18, 0x61, 0x85, 0x95, 0xbf, 0xdb, 0xc3, 0x81, 0xe5, 0x30, 0x50,
-        ]);
-        break;
-      default:
-        new DataView(out.buffer).setInt32((at & ~7) + 4, random.imm(), true);
-    }
-  }
-  return out;
-}
-
 function work(order: FuzzOrder, say: (report: FuzzReport) => void): void {
   const judge = new Judge();
   const known = new Set(order.known);
   const progress = openSync(order.progressFile, 'w');
   const at = new Float64Array(1);
-  let [done, accepted, ran] = [0, 0, 0];
+  let counts = { done: 0, accepted: 0, ran: 0, compared: 0, sameWords: 0 };
   const flush = (): void => {
-    say({ kind: 'counts', done, accepted, ran });
-    [done, accepted, ran] = [0, 0, 0];
+    say({ kind: 'counts', counts, megabytes: process.resourceUsage().maxRSS / 1024 });
+    counts = { done: 0, accepted: 0, ran: 0, compared: 0, sameWords: 0 };
   };
-  for (let seed = order.first; seed < order.first + order.count; seed++) {
+  for (let seed = order.first; seed < order.seed + order.count; seed++) {
     at[0] = seed;
     writeSync(progress, new Uint8Array(at.buffer), 0, 8, 0);
     const program = generate(seed);
-    const bytes = order.mutate ? mutate(judge.bytes(program), new Random(seed ^ 0x5eed)) : undefined;
-    const verdict: Verdict = bytes ? judge.judgeBytes(program, bytes) : judge.judge(program);
-    done++;
-    if (verdict.accepted) accepted++;
+    const verdict: Verdict = judge.judge(program);
+    counts.done++;
+    if (verdict.accepted) counts.accepted++;
     if (verdict.outcome !== 'agree') {
-      const again = bytes ? judge.judgeBytes(program, bytes, 1) : judge.judge(program, 1);
+      const again = judge.judge(program, 1);
       const cause = again.outcome === verdict.outcome ? again.cause : 'only without a log';
       const { outcome } = verdict;
       const fresh = !known.has(`${outcome} ${cause}`);
       known.add(`${outcome} ${cause}`);
-      const small = fresh && !bytes ? judge.minimise(program) : program;
-      const text = fresh ? listing(judge, small, bytes ?? judge.bytes(small)) : '';
+      const small = fresh ? judge.minimise(program) : program;
+      const text = fresh ? listing(judge, small, judge.bytes(small)) : '';
       say({ kind: 'finding', finding: { seed, outcome, cause, text } });
-    } else if (verdict.accepted && !bytes && program.repeatable && program.privilege === 'careful') {
-      const share = new Random(seed + 7);
-      if (share.chance(order.runShare)) {
-        const difference = judge.run(program, seed);
-        if (difference !== 'not run') ran++;
-        if (difference !== undefined && difference !== 'not run') {
-          const text = `${difference}\n${listing(judge, program, judge.bytes(program)).split('\n--- Linux')[0]}`;
-          say({ kind: 'finding', finding: { seed, outcome: 'run', cause: 'other results', text } });
-        }
+    } else if (verdict.accepted && new Random(seed + 7).chance(order.runShare)) {
+      const difference = judge.run(program, seed);
+      if (difference !== 'not run') counts.ran++;
+      if (difference !== undefined && difference !== 'not run') {
+        const text = `${difference}\n${listing(judge, program, judge.bytes(program)).split('\n--- Linux')[0]}`;
+        say({ kind: 'finding', finding: { seed, outcome: 'run', cause: 'other results', text } });
       }
     }
-    if (done === BATCH) flush();
+    if (counts.done === BATCH) flush();
   }
   flush();
   say({ kind: 'done' });

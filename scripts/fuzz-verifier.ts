@@ -4,10 +4,12 @@
  *     npm run fuzz:verifier [-- N] [--seed S] [--mutate] [--run SHARE] [--show N]
  *
  * Each program has a seed of its own (S, S + 1, …), which is printed with every disagreement, beside the smallest program
- * that still disagrees. `softer` is accepted by skep and refused by Linux, `harder` the other way. A share of the accepted
- * programs that can't see addresses runs in both kernels, on a random packet: results and maps are compared. With
- * `--mutate` the programs' bytes are changed at random. A program that has no answer in 10 s, or needs more than 1 GiB, is a
- * failure, and so is an exception.
+ * that still disagrees. `softer` is accepted by skep and refused by Linux, `harder` the other way. Accepted programs whose
+ * results do not depend on time, chance or addresses run in both kernels, on random packets: results and maps are compared.
+ *
+ * With `--mutate` the programs are changed copies of real ones: Linux's selftests and test_verifier, Debian's objects, this
+ * project's examples. What is asked first is that there is an answer: one that takes 10 s or 1 GiB is a failure, and so is
+ * an exception. Verdicts are compared too, and of some the words.
  */
 import { fork } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -15,7 +17,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { linuxStatus } from '../src/linux/index.ts';
-import type { Finding, FuzzOrder, FuzzReport } from './fuzz-verifier-worker.ts';
+import { bundle } from './fuzz-verifier-bundle.ts';
+import type { Finding, FuzzCounts, FuzzOrder, FuzzReport } from './fuzz-verifier-worker.ts';
 
 const LIMIT_MS = 10_000;
 const HEAP_MB = 1024;
@@ -27,22 +30,26 @@ const { values, positionals } = parseArgs({
   options: {
     seed: { type: 'string', default: '1' },
     mutate: { type: 'boolean', default: false },
-    run: { type: 'string', default: '0.5' },
+    run: { type: 'string', default: '1' },
     show: { type: 'string', default: '20' },
   },
 });
 
 interface Tally {
-  done: number;
-  accepted: number;
-  ran: number;
+  readonly counts: { -readonly [K in keyof FuzzCounts]: number };
+  megabytes: number;
   readonly findings: Finding[];
 }
 
 /** Runs from a seed on. @returns the seed that the process did not survive, or `undefined` */
-function once(order: FuzzOrder, tally: Tally, show: (finding: Finding) => void): Promise<number | undefined> {
-  const child = fork(join(import.meta.dirname, 'fuzz-verifier-worker.ts'), {
-    execArgv: [...process.execArgv, `--max-old-space-size=${HEAP_MB}`],
+function once(
+  worker: string,
+  order: FuzzOrder,
+  tally: Tally,
+  show: (finding: Finding) => void,
+): Promise<number | undefined> {
+  const child = fork(worker, {
+    execArgv: [`--max-old-space-size=${HEAP_MB}`, '--enable-source-maps'],
     stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
   });
   return new Promise((resolve, reject) => {
@@ -66,9 +73,9 @@ function once(order: FuzzOrder, tally: Tally, show: (finding: Finding) => void):
     });
     child.on('message', (report: FuzzReport) => {
       if (report.kind === 'counts') {
-        tally.done += report.done;
-        tally.accepted += report.accepted;
-        tally.ran += report.ran;
+        for (const name of Object.keys(report.counts) as (keyof FuzzCounts)[])
+          tally.counts[name] += report.counts[name];
+        tally.megabytes = Math.max(tally.megabytes, report.megabytes);
       } else if (report.kind === 'finding') {
         tally.findings.push(report.finding);
         show(report.finding);
@@ -110,14 +117,19 @@ async function main(): Promise<number> {
   const count = Number(positionals[0] ?? 20_000);
   const first = Number(values.seed);
   const folder = mkdtempSync(join(tmpdir(), 'skep-fuzz-verifier-'));
-  const tally: Tally = { done: 0, accepted: 0, ran: 0, findings: [] };
+  const worker = await bundle(values.mutate ? 'fuzz-verifier-mutants.ts' : 'fuzz-verifier-worker.ts');
+  const tally: Tally = {
+    counts: { done: 0, accepted: 0, ran: 0, compared: 0, sameWords: 0 },
+    megabytes: 0,
+    findings: [],
+  };
   const started = performance.now();
-  const perSecond = (): number => tally.done / ((performance.now() - started) / 1000);
+  const perSecond = (): number => tally.counts.done / ((performance.now() - started) / 1000);
   const progress = setInterval(() => {
     if (!process.stderr.isTTY) return;
-    const left = (count - tally.done) / Math.max(1, perSecond());
+    const left = (count - tally.counts.done) / Math.max(1, perSecond());
     process.stderr.write(
-      `\r\x1b[K${tally.done} of ${count} · ${perSecond().toFixed(0)}/s · ${left.toFixed(0)} s left · ` +
+      `\r\x1b[K${tally.counts.done} of ${count} · ${perSecond().toFixed(0)}/s · ${left.toFixed(0)} s left · ` +
         `${tally.findings.length} findings`,
     );
   }, 500);
@@ -127,56 +139,63 @@ async function main(): Promise<number> {
     console.log(`\n${finding.outcome} · seed ${finding.seed} · ${finding.cause}\n${finding.text}`);
   };
   try {
-    for (let from = first; from < first + count; ) {
+    // Mutants are numbered from 0: a seed makes others of the same programs.
+    const start = values.mutate ? 0 : first;
+    for (let from = start; from < start + count; ) {
       const order: FuzzOrder = {
+        seed: first,
         first: from,
-        count: first + count - from,
-        mutate: values.mutate,
+        count,
         runShare: Number(values.run),
         progressFile: join(folder, 'seed'),
         known: tally.findings.map((f) => `${f.outcome} ${f.cause}`),
       };
-      const stuck = await once(order, tally, show);
+      const stuck = await once(worker.file, order, tally, show);
       if (stuck === undefined) break;
       from = stuck + 1;
     }
   } finally {
     clearInterval(progress);
     rmSync(folder, { recursive: true, force: true });
+    worker.remove();
   }
   return report(tally, perSecond());
 }
 
 function report(tally: Tally, perSecond: number): number {
-  const of = (outcome: Finding['outcome']): Finding[] => tally.findings.filter((f) => f.outcome === outcome);
-  for (const outcome of ['softer', 'harder', 'crash', 'run'] as const) {
+  const { done, accepted, ran, compared, sameWords } = tally.counts;
+  const of = (outcome: Finding['outcome']): number =>
+    tally.findings.filter((f) => f.outcome === outcome).length;
+  for (const outcome of ['softer', 'harder', 'crash', 'run', 'words'] as const) {
     const causes = new Map<string, Finding[]>();
-    for (const finding of of(outcome))
-      causes.set(finding.cause, [...(causes.get(finding.cause) ?? []), finding]);
+    for (const finding of tally.findings)
+      if (finding.outcome === outcome)
+        causes.set(finding.cause, [...(causes.get(finding.cause) ?? []), finding]);
     if (causes.size === 0) continue;
-    console.log(`\n${outcome}: ${of(outcome).length}`);
+    console.log(`\n${outcome}: ${of(outcome)}`);
     for (const [cause, list] of [...causes].sort((a, b) => b[1].length - a[1].length))
       console.log(`  ${String(list.length).padStart(6)}  ${cause}  (seed ${list[0]!.seed})`);
   }
-  const million = (n: number): string => ((n * 1e6) / Math.max(1, tally.done)).toFixed(1);
-  const prefix = values.mutate ? 'mutate' : 'fuzz';
-  console.log(`figure ${prefix}_cases ${tally.done}`);
-  console.log(
-    `figure ${prefix}_accepted_percent ${((100 * tally.accepted) / Math.max(1, tally.done)).toFixed(2)}`,
-  );
-  console.log(`figure ${prefix}_softer ${of('softer').length}`);
-  console.log(`figure ${prefix}_harder_per_million ${million(of('harder').length)}`);
-  console.log(`figure ${prefix}_crashes ${of('crash').length}`);
-  if (!values.mutate) {
-    console.log(`figure fuzz_runs ${tally.ran}`);
-    console.log(`figure fuzz_run_differences ${of('run').length}`);
-  }
-  console.log(`figure ${prefix}_per_second ${perSecond.toFixed(0)}`);
-  if (tally.done === 0) {
+  const percent = (part: number, whole: number): string => ((100 * part) / Math.max(1, whole)).toFixed(2);
+  const million = (n: number): string => ((n * 1e6) / Math.max(1, done)).toFixed(1);
+  const prefix = values.mutate ? 'mutated' : 'fuzz';
+  const figures: [string, string | number][] = [
+    ['programs', done],
+    ['accepted_percent', percent(accepted, done)],
+    ['softer', of('softer')],
+    ['harder_per_million', million(of('harder'))],
+    ['failures', of('crash')],
+    ['peak_mb', tally.megabytes.toFixed(0)],
+    ['per_second', perSecond.toFixed(0)],
+  ];
+  if (values.mutate) figures.push(['same_words_percent', percent(sameWords, compared)]);
+  else figures.push(['runs', ran], ['run_differences', of('run')]);
+  for (const [name, value] of figures) console.log(`figure ${prefix}_${name} ${value}`);
+  if (done === 0) {
     console.error('no program was judged');
     return 1;
   }
-  return of('softer').length + of('crash').length + of('run').length > 0 ? 1 : 0;
+  return of('softer') + of('crash') + of('run') > 0 ? 1 : 0;
 }
 
 process.exitCode = await main();

@@ -10,6 +10,7 @@ import { type Diagnosis, diagnose, sourceLine } from './explain/diagnosis.ts';
 import { attachNote } from './explore/btf-context.ts';
 import { buildPlan } from './explore/build-plan.ts';
 import { callFacts, markSubprogEffects } from './explore/call-facts.ts';
+import { checkFunctionLoads, removeDead } from './explore/dead-functions.ts';
 import { exploreProgram } from './explore/entry.ts';
 import { type ExploreCaps, Explorer, Refused } from './explore/explorer.ts';
 import { type Counts, Log } from './explore/log.ts';
@@ -131,37 +132,6 @@ function explored(ex: Explorer): Verdict {
     if (error instanceof Refused) return error.refusal;
     throw error;
   }
-}
-
-/** Subprograms of which nothing is reached. */
-function removeDead({ subprograms }: Draft, ex: Explorer): void {
-  for (const sub of subprograms) {
-    sub.removed = !ex.aux.slice(sub.start, sub.end).some(({ seen }) => seen);
-  }
-}
-
-/**
- * A function whose address is taken, but that nothing calls, is removed: the address is then the next function's, and
- * where none follows there is none.
- */
-function checkFunctionLoads({ insns, subprograms }: Draft, ex: Explorer, log: Log): Verdict {
-  if (subprograms.filter(({ removed }) => !removed).length < 2) return undefined;
-  for (const [idx, insn] of insns.entries()) {
-    if (insn?.kind !== 'ldimm64' || insn.imm.kind !== 'func' || !ex.aux[idx]!.seen) continue;
-    const start = idx + insn.imm.off + 1;
-    if (subprograms.some((sub) => sub.start >= start && !sub.removed)) continue;
-    const problem = `No program to jit at insn ${start} (subprog < 0)`;
-    log.write(`verifier bug: ${problem}\n`);
-    return {
-      code: 'callback-function',
-      insn: idx,
-      problem,
-      reason: 'the function whose address is taken is called by nothing, so it is removed and has no address',
-      hint: 'pass it to a helper that calls it, or leave it out',
-      errno: 'EFAULT',
-    };
-  }
-  return undefined;
 }
 
 /** What can be judged only when every path is known. */

@@ -65,6 +65,8 @@ function elementOf(btf: Btf, member: BtfTypeId): Element | undefined {
   return { id, total, size: count === 0 ? 0 : total / count, array };
 }
 
+const label = ({ name }: BtfComposite): string => (name === '' ? '(anon)' : name);
+
 /**
  * @param start the object's type
  * @param offset bytes from its start
@@ -86,7 +88,7 @@ export function walkStruct(
     if (off + size > struct.size) {
       const behind = flexible ? flexibleElement(btf, struct, off) : undefined;
       if (behind === undefined) {
-        return refused(`access beyond struct ${struct.name} at off ${off} size ${size}`);
+        return refused(`access beyond struct ${label(struct)} at off ${off} size ${size}`);
       }
       if (behind === 'scalar') return SCALAR;
       off = behind.off;
@@ -141,7 +143,7 @@ function walkMembers(
     if (type.kind === 'ptr') {
       if (element.size !== size || off !== at) {
         return refused(
-          `cannot access ptr member ${member.name} with moff ${at} in struct ${struct.name} with off ${off} size ${size}`,
+          `cannot access ptr member ${member.name} with moff ${at} in struct ${label(struct)} with off ${off} size ${size}`,
         );
       }
       return pointee(btf, type.type, member.name, untrusted);
@@ -149,12 +151,12 @@ function walkMembers(
     // Numbers next to each other, as in skb->cb, may be read as one.
     if (off + size > end && !untrusted) {
       return refused(
-        `access beyond the end of member ${member.name} (mend:${end}) in struct ${struct.name} with off ${off} size ${size}`,
+        `access beyond the end of member ${member.name} (mend:${end}) in struct ${label(struct)} with off ${off} size ${size}`,
       );
     }
     return SCALAR;
   }
-  return refused(`struct ${struct.name} doesn't have field at offset ${off}`, 'EINVAL');
+  return refused(`struct ${label(struct)} doesn't have field at offset ${off}`, 'EINVAL');
 }
 
 function pointee(btf: Btf, target: BtfTypeId, field: string, untrusted: boolean): Walked {

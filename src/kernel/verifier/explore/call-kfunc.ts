@@ -96,6 +96,7 @@ export function checkKfuncCall(ex: Explorer, insn: KfuncCall): boolean {
   if (name === 'bpf_xdp_pull_data') clearPacketPointers(ex);
   if ((flags & KF_ITER_NEXT) !== 0) processIterNext(ex, meta);
   if (name === 'bpf_throw') {
+    ex.draft.throws = true;
     leaveByException(ex);
     return true;
   }

@@ -55,7 +55,8 @@ export function stackObjectSlot(ex: Explorer, reg: RegState, kind: string, slots
     return BAD_SLOT;
   }
   const off = reg.off + reg.scalar.constNumber();
-  const slot = Math.floor((-off - 1) / SLOT_BYTES);
+  // Rounded towards zero, as in C: offset 0 counts as the first slot.
+  const slot = Math.trunc((-off - 1) / SLOT_BYTES) | 0;
   if (off % SLOT_BYTES !== 0 || slot + 1 < slots) {
     ex.log.write(`cannot pass in ${kind} at an offset=${off}\n`);
     return BAD_SLOT;

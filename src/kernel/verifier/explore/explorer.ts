@@ -9,6 +9,7 @@
  */
 import { Bug } from '../../../base/error.ts';
 import type { Insn } from '../../../isa/insn.ts';
+import { FORMS } from '../../../isa/opcodes.ts';
 import type { Errno } from '../../../sys/errno.ts';
 import { PROG_LOAD_FLAGS } from '../../../sys/flags.ts';
 import { REJECT_CODES, type Refusal, type RejectCode } from '../rejection.ts';
@@ -25,6 +26,7 @@ import { checkInsn } from './insn.ts';
 import type { Log } from './log.ts';
 import { LoopVisits } from './loops.ts';
 import type { Plan } from './plan.ts';
+import { readReg } from './regs.ts';
 import type { SubprogFlow } from './stack-liveness.ts';
 import { StackLiveness } from './stack-liveness.ts';
 import { VerifierState } from './state.ts';
@@ -381,6 +383,9 @@ export class Explorer implements EqualityRules {
       const problem = `invalid insn idx ${insnIdx} insn_cnt ${this.insns.length}`;
       return this.refuse('bad-call-target', problem, { errno: 'EFAULT' });
     }
+    // What a jump compares is looked at before the rest of it.
+    const { code, dst } = this.draft.slots[insnIdx]!;
+    if (found.code === 'reserved-field' && FORMS[code]?.form === 'jmp') readReg(this, dst);
     return this.refuse(found.code as RejectCode, found.linux, { reason: found.problem });
   }
 

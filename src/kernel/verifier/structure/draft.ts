@@ -44,6 +44,8 @@ export interface Draft {
   funcRecords: readonly { readonly insn: number; readonly type: BtfTypeId }[];
   /** The subprogram that the entry function's BTF names as the one that exceptions end in. */
   exceptionCallback?: number;
+  /** Some path throws an exception. */
+  throws?: boolean;
   readonly maps: MapFacts[];
   readonly mapRefs: Map<number, number>;
   readonly lines: Map<number, SourceLine>;

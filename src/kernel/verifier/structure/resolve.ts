@@ -1,6 +1,9 @@
 /** Looks up the maps that instructions name, and refuses what is no instruction at all. */
 import type { BtfTypeId } from '../../../btf/index.ts';
+import { decode } from '../../../isa/decode.ts';
+import type { Insn } from '../../../isa/insn.ts';
 import { FORMS } from '../../../isa/opcodes.ts';
+import { SLOT_SIZE } from '../../../isa/slot.ts';
 import { MAP_CREATE_FLAGS } from '../../../sys/flags.ts';
 import { LIMITS } from '../../../sys/limits.ts';
 import type { FdFacts, MapFacts } from '../environment.ts';
@@ -61,8 +64,16 @@ function checkSymbol({ environment: { kernelBtf, symbol } }: Draft, idx: number,
   };
 }
 
+/** The load, whose reserved fields are looked at only when a path reaches it. */
+function wideLoad({ insns, input }: Draft, idx: number): Insn | undefined {
+  if (insns[idx] !== undefined) return insns[idx];
+  const bytes = input.insns.slice(idx * SLOT_SIZE, (idx + 2) * SLOT_SIZE);
+  bytes.fill(0, 2, 4);
+  return decode(bytes).insns[0];
+}
+
 function resolveLoad(draft: Draft, idx: number): Verdict {
-  const insn = draft.insns[idx];
+  const insn = wideLoad(draft, idx);
   if (insn?.kind !== 'ldimm64') return undefined;
   const { imm } = insn;
   let fd: number;
@@ -126,6 +137,8 @@ function use({ maps }: Draft, facts: MapFacts): number | undefined {
   return maps.push(facts) - 1;
 }
 
+const ARENA_PAGE = 4096;
+
 function checkDirectValue(map: MapFacts, off: number, idx: number): Verdict {
   if (off >= MAX_VAR_OFF) {
     return {
@@ -135,7 +148,16 @@ function checkDirectValue(map: MapFacts, off: number, idx: number): Verdict {
       reason: `offsets into a map value are below ${MAX_VAR_OFF}`,
     };
   }
-  if (map.type === 'arena') return undefined;
+  if (map.type === 'arena') {
+    if (off <= map.maxEntries * ARENA_PAGE) return undefined;
+    return {
+      code: 'direct-value-range',
+      insn: idx,
+      problem: `invalid access to map value pointer, value_size=${map.valueSize} off=${off}`,
+      reason: `the arena ends after ${map.maxEntries} pages`,
+      errno: 'ERANGE',
+    };
+  }
   if (map.type !== 'array' || (map.flags & MAP_CREATE_FLAGS.BPF_F_INNER_MAP) !== 0) {
     return {
       code: 'no-direct-value',
