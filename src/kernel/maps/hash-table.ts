@@ -1,217 +1,272 @@
 /**
- * The table beneath the hash maps: buckets of chained elements, keys and values in the kernel's memory. It has
- * Linux's shape (a power of two of buckets, new elements in front), which user space can see: in the order of keys
- * and in where a batch ends.
+ * The table beneath the hash maps, as WebAssembly keeps it in the kernel's memory (`wasm/assembly/hash.ts`): buckets of
+ * chained elements, keys and values in them. It has Linux's shape (a power of two of buckets, new elements in front), which
+ * user space can see: in the order of keys and in where a batch ends.
  */
 import { type Addr, at, type Mapping, NULL } from '../memory/index.ts';
+import type { FieldRecord } from '../objects/field-record.ts';
 import type { Machine } from '../objects/machine.ts';
-import { jhash } from './jhash.ts';
+import {
+  ELEM_SIZE,
+  FREE_STRIDE,
+  HASH_BUCKETS,
+  HASH_CPUS,
+  HASH_FIELD_COUNT,
+  HASH_FIELDS,
+  HASH_FLAGS,
+  HASH_FREE,
+  HASH_FRESH,
+  HASH_FRESH_END,
+  HASH_IS_LOCKED,
+  HASH_IS_PREALLOCATED,
+  HASH_IS_RELEASED,
+  HASH_IS_SPLIT,
+  HASH_KEY_SIZE,
+  HASH_LOCK_OFFSET,
+  HASH_LRU,
+  HASH_LRU_SCANS,
+  HASH_LRU_TARGET,
+  HASH_MASK,
+  HASH_MAX_ENTRIES,
+  HASH_SEED,
+  HASH_SLOTS,
+  HASH_SPARES,
+  HASH_STRIDE,
+  HASH_VALUE_OFFSET,
+  HASH_VALUE_SIZE,
+  HASH_VALUE_STRIDE,
+  KIND_HASH,
+  KIND_LRU_HASH,
+  KIND_LRU_PERCPU_HASH,
+  KIND_PERCPU_HASH,
+  LISTS_STRIDE,
+  LRU_ELEM_SIZE,
+  MAP_KIND,
+} from '../wasm/assembly/layout.ts';
+import type { KernelFunctions } from '../wasm/native.ts';
 import { roundUp8 } from './map.ts';
 
-/** Index of an element; -1 is none. */
-type Elem = number;
-export const NONE: Elem = -1;
+/** Address of an element; 0 is none. */
+export type Elem = Addr;
+export const NONE: Elem = NULL;
 
-const CHUNK_SHIFT = 12;
-const CHUNK = 1 << CHUNK_SHIFT;
+/** Elements that a CPU takes from the common LRU list at once, at most, and that are looked at for it. */
+const LOCAL_FREE_TARGET = 128;
+/** The same for CPUs with lists of their own. */
+const PERCPU_FREE_TARGET = 4;
+
+/** Bytes of the first elements that a map takes which are not preallocated, and most that it takes at once. */
+const FIRST_CHUNK = 4096;
+const LARGEST_CHUNK = 1 << 20;
 
 export interface TableOptions {
+  /** Where the map's header is. */
+  readonly map: Addr;
   readonly keySize: number;
-  /** Bytes of memory of one element's value or values. */
-  readonly valueBytes: number;
+  readonly valueSize: number;
+  /** Values of an element: 1, or one for each CPU. */
+  readonly slots: number;
+  readonly percpu: boolean;
   readonly maxEntries: number;
   /** All memory is taken at creation. */
   readonly preallocated: boolean;
-  /** Elements beyond `maxEntries`: the replacements of those that are being updated. */
-  readonly spare: number;
+  /** An LRU map: with lists that all CPUs share, or one list for each. */
+  readonly lru?: 'common' | 'split';
   readonly seed: number;
   readonly label: string;
-  readonly values: Mapping;
+  readonly access: Mapping['access'];
+  readonly fields: FieldRecord;
+  /** Called for an element that ends: in place, or replaced; absent when there is nothing to do. */
+  readonly release?: (elem: Elem) => void;
 }
 
 export class HashTable {
   readonly buckets: number;
+  readonly functions: KernelFunctions;
   readonly #machine: Machine;
   readonly #options: TableOptions;
-  readonly #keyStride: number;
-  readonly #keys: Mapping;
-  /** First element of each bucket plus one, in chunks that exist once something is in them. */
-  readonly #heads: (Int32Array | undefined)[] = [];
-  readonly #next: number[] = [];
-  readonly #hash: number[] = [];
-  readonly #inBucket: boolean[] = [];
-  /** Addresses of the elements; for preallocated ones they follow from the index. */
-  readonly #keyAddr: Addr[] = [];
-  readonly #valueAddr: Addr[] = [];
-  readonly #free: Elem[] = [];
-  readonly #keyPool: Addr = NULL;
-  readonly #valuePool: Addr = NULL;
-  #count = 0;
+  readonly #keyOffset: number;
+  readonly #valueOffset: number;
+  readonly #stride: number;
+  readonly #elements: Mapping;
+  readonly #blocks: Addr[] = [];
+  /** Elements that there is memory for. */
+  #capacity = 0;
 
   constructor(machine: Machine, options: TableOptions) {
     this.#machine = machine;
     this.#options = options;
-    this.#keyStride = roundUp8(options.keySize);
-    this.#keys = { kind: 'map_value', owner: `${options.label}: key`, access: 'r' };
+    this.functions = machine.memory.native.functions;
+    const { keySize, valueSize, slots, label, access } = options;
+    const valueStride = roundUp8(valueSize);
+    this.#keyOffset = options.lru ? LRU_ELEM_SIZE : ELEM_SIZE;
+    this.#valueOffset = this.#keyOffset + roundUp8(keySize);
+    this.#stride = this.#valueOffset + valueStride * slots;
+    this.#elements = {
+      kind: 'map_value',
+      owner: label,
+      access,
+      cells: {
+        stride: this.#stride,
+        offset: this.#valueOffset,
+        size: valueSize,
+        ...(slots > 1 && { repeat: { stride: valueStride, count: slots } }),
+        key: { offset: this.#keyOffset, size: keySize },
+      },
+    };
     this.buckets = 1;
     while (this.buckets < options.maxEntries) this.buckets *= 2;
-    if (options.preallocated) {
-      const elements = options.maxEntries + options.spare;
-      const { memory } = machine;
-      const cells = { stride: this.#keyStride, offset: 0, size: options.keySize };
-      this.#keyPool = memory.allocate(elements * this.#keyStride, { ...this.#keys, cells });
-      this.#valuePool = memory.allocate(elements * options.valueBytes, options.values);
-    }
-  }
-
-  /** Elements in the buckets. */
-  get count(): number {
-    return this.#count;
-  }
-
-  key(elem: Elem): Addr {
-    return this.#keyAddr[elem]!;
-  }
-  value(elem: Elem): Addr {
-    return this.#valueAddr[elem]!;
-  }
-
-  hashOf(key: Addr): number {
-    return jhash(this.#machine.memory.view, key, this.#options.keySize, this.#options.seed);
-  }
-
-  find(key: Addr, hash: number): Elem {
-    for (let elem = this.first(hash & (this.buckets - 1)); elem !== NONE; elem = this.#next[elem]!) {
-      if (this.#hash[elem] === hash && this.#sameKey(this.#keyAddr[elem]!, key)) return elem;
-    }
-    return NONE;
-  }
-
-  #sameKey(a: Addr, b: Addr): boolean {
-    const { keySize } = this.#options;
-    const { u8 } = this.#machine.memory;
-    for (let i = 0; i < keySize; i++) if (u8[a + i] !== u8[b + i]) return false;
-    return true;
-  }
-
-  /** An element that is in no bucket, or `NONE` when there is no memory (or, preallocated, none left). */
-  take(): Elem {
-    const { preallocated, maxEntries, spare, valueBytes, keySize, values } = this.#options;
-    const free = this.#free.pop();
-    const elem = free ?? this.#next.length;
-    if (preallocated) {
-      if (free === undefined) {
-        if (elem >= maxEntries + spare) return NONE;
-        this.#append(at(this.#keyPool, elem * this.#keyStride), at(this.#valuePool, elem * valueBytes));
-      }
-      return elem;
-    }
-    const { memory } = this.#machine;
-    const key = memory.tryAllocate(keySize, this.#keys);
-    const value = key === NULL ? NULL : memory.tryAllocate(valueBytes, values);
-    if (value === NULL) {
-      memory.free(key);
-      if (free !== undefined) this.#free.push(free);
-      return NONE;
-    }
-    if (free === undefined) this.#append(key, value);
-    this.#keyAddr[elem] = key;
-    this.#valueAddr[elem] = value;
-    return elem;
-  }
-
-  #append(key: Addr, value: Addr): void {
-    this.#next.push(NONE);
-    this.#hash.push(0);
-    this.#inBucket.push(false);
-    this.#keyAddr.push(key);
-    this.#valueAddr.push(value);
-  }
-
-  /** Gives back an element that is in no bucket. A program that runs may read it until it ends. */
-  give(elem: Elem): void {
-    if (this.#options.preallocated) {
-      this.#free.push(elem);
-      return;
-    }
-    const { memory, grace } = this.#machine;
-    const key = this.#keyAddr[elem]!;
-    const value = this.#valueAddr[elem]!;
-    this.#free.push(elem);
-    grace.after(() => {
-      memory.free(key);
-      memory.free(value);
+    this.#writeHeader(valueStride);
+    this.#writeFields();
+    if (options.lru) this.#beginLru(options.lru);
+    else if (options.preallocated) this.#preallocate();
+    const { release, map } = options;
+    machine.memory.native.hooks.set(map, {
+      grow: () => this.#grow(),
+      ...(release && { release: (elem: number) => release(elem as Elem) }),
     });
   }
 
-  /** Puts an element in front of its bucket. */
-  insert(elem: Elem, key: Addr, hash: number): void {
-    this.#machine.memory.copy(this.#keyAddr[elem]!, key, this.#options.keySize);
-    const bucket = hash & (this.buckets - 1);
-    this.#hash[elem] = hash;
-    this.#next[elem] = this.first(bucket);
-    this.#setFirst(bucket, elem);
-    this.#inBucket[elem] = true;
-    this.#count += 1;
+  #writeHeader(valueStride: number): void {
+    const { memory, cpus } = this.#machine;
+    const { map, lru, percpu, fields, ...options } = this.#options;
+    const lock = fields.find(({ kind }) => kind === 'spin_lock');
+    const flags =
+      (options.preallocated ? HASH_IS_PREALLOCATED : 0) |
+      (options.release ? HASH_IS_RELEASED : 0) |
+      (lock ? HASH_IS_LOCKED : 0) |
+      (lru === 'split' ? HASH_IS_SPLIT : 0);
+    const kinds = lru ? [KIND_LRU_HASH, KIND_LRU_PERCPU_HASH] : [KIND_HASH, KIND_PERCPU_HASH];
+    const words: readonly [offset: number, value: number][] = [
+      [MAP_KIND, kinds[percpu ? 1 : 0]!],
+      [HASH_BUCKETS, this.#allocate(4 * this.buckets)],
+      [HASH_MASK, this.buckets - 1],
+      [HASH_SEED, options.seed],
+      [HASH_KEY_SIZE, options.keySize],
+      [HASH_VALUE_OFFSET, this.#valueOffset],
+      [HASH_VALUE_SIZE, options.valueSize],
+      [HASH_VALUE_STRIDE, valueStride],
+      [HASH_SLOTS, options.slots],
+      [HASH_MAX_ENTRIES, options.maxEntries],
+      [HASH_FLAGS, flags],
+      [HASH_FREE, lru ? NULL : this.#allocate(FREE_STRIDE * cpus)],
+      [HASH_CPUS, cpus],
+      [HASH_LOCK_OFFSET, lock?.offset ?? 0],
+      [HASH_STRIDE, this.#stride],
+    ];
+    for (const [offset, value] of words) memory.writeU32(map + offset, value);
   }
 
-  /** Whether the element is in a bucket. */
-  holds(elem: Elem): boolean {
-    return this.#inBucket[elem] === true;
-  }
-
-  remove(elem: Elem): void {
-    const bucket = this.#hash[elem]! & (this.buckets - 1);
-    const next = this.#next[elem]!;
-    let before = this.first(bucket);
-    if (before === elem) {
-      this.#setFirst(bucket, next);
-    } else {
-      while (this.#next[before] !== elem) before = this.#next[before]!;
-      this.#next[before] = next;
+  #writeFields(): void {
+    const { map, fields } = this.#options;
+    if (fields.length === 0) return;
+    const { memory } = this.#machine;
+    const table = this.#allocate(8 * fields.length);
+    for (const [i, { offset, size }] of fields.entries()) {
+      memory.writeU32(table + 8 * i, offset);
+      memory.writeU32(table + 8 * i + 4, size);
     }
-    this.#inBucket[elem] = false;
-    this.#count -= 1;
+    memory.writeU32(map + HASH_FIELDS, table);
+    memory.writeU32(map + HASH_FIELD_COUNT, fields.length);
   }
 
-  first(bucket: number): Elem {
-    const chunk = this.#heads[bucket >>> CHUNK_SHIFT];
-    return chunk ? chunk[bucket & (CHUNK - 1)]! - 1 : NONE;
+  /** Replacements of elements that are updated in place have elements of their own, one for each CPU. */
+  #preallocate(): void {
+    const { map, maxEntries, percpu } = this.#options;
+    const { memory, cpus } = this.#machine;
+    const spare = percpu ? 0 : cpus;
+    const pool = this.#allocateElements(maxEntries + spare);
+    const end = pool + maxEntries * this.#stride;
+    memory.writeU32(map + HASH_FRESH, pool);
+    memory.writeU32(map + HASH_FRESH_END, end);
+    if (spare === 0) return;
+    const spares = this.#allocate(4 * spare);
+    for (let cpu = 0; cpu < spare; cpu++) memory.writeU32(spares + 4 * cpu, end + cpu * this.#stride);
+    memory.writeU32(map + HASH_SPARES, spares);
   }
 
-  #setFirst(bucket: number, elem: Elem): void {
-    const index = bucket >>> CHUNK_SHIFT;
-    this.#heads[index] ??= new Int32Array(Math.min(CHUNK, this.buckets));
-    this.#heads[index][bucket & (CHUNK - 1)] = elem + 1;
+  /** All elements are the lists'; in the buckets are those that have a key. */
+  #beginLru(lru: 'common' | 'split'): void {
+    const { map, maxEntries } = this.#options;
+    const { memory, cpus } = this.#machine;
+    const share = Math.floor(Math.floor(maxEntries / cpus) / 2);
+    const split = lru === 'split';
+    const target = split ? PERCPU_FREE_TARGET : Math.min(Math.max(share, 1), LOCAL_FREE_TARGET);
+    memory.writeU32(map + HASH_LRU, this.#allocate(LISTS_STRIDE * (split ? cpus : 1 + cpus)));
+    memory.writeU32(map + HASH_LRU_TARGET, target);
+    memory.writeU32(map + HASH_LRU_SCANS, split ? PERCPU_FREE_TARGET : LOCAL_FREE_TARGET);
+    this.functions.lru_begin(map, this.#allocateElements(maxEntries), maxEntries);
+  }
+
+  #allocate(size: number): Addr {
+    const mapping: Mapping = { kind: 'kernel', owner: this.#options.label, access: 'none' };
+    const block = this.#machine.memory.allocate(size, mapping);
+    this.#blocks.push(block);
+    return block;
+  }
+
+  #allocateElements(count: number): Addr {
+    const block = this.#machine.memory.allocate(count * this.#stride, this.#elements);
+    this.#blocks.push(block);
+    this.#capacity += count;
+    return block;
+  }
+
+  /** Takes memory for more elements: about half as many as there are. @returns false when there is none */
+  #grow(): boolean {
+    const { maxEntries, map } = this.#options;
+    const { memory, cpus } = this.#machine;
+    // Beyond the limit, each CPU may have one in hand.
+    const room = Math.max(maxEntries + cpus - this.#capacity, 1);
+    const wanted = Math.max(Math.floor(FIRST_CHUNK / this.#stride), this.#capacity >> 1);
+    const most = Math.max(Math.floor(LARGEST_CHUNK / this.#stride), 1);
+    for (let count = Math.max(Math.min(room, wanted, most), 1); count > 0; count >>= 1) {
+      const block = memory.tryAllocate(count * this.#stride, this.#elements);
+      if (block === NULL) continue;
+      this.#blocks.push(block);
+      this.#capacity += count;
+      this.functions.hash_add(map, block, count);
+      return true;
+    }
+    return false;
+  }
+
+  key(elem: Elem): Addr {
+    return at(elem, this.#keyOffset);
+  }
+
+  /** The first value, where there are several. */
+  value(elem: Elem): Addr {
+    return at(elem, this.#valueOffset);
+  }
+
+  find(key: Addr): Elem {
+    return this.#elem(this.functions.hash_find(this.#options.map, key));
   }
 
   /** The next element of the same bucket. */
   after(elem: Elem): Elem {
-    return this.#next[elem]!;
+    return this.#elem(this.functions.hash_after(elem));
   }
 
   /** The element behind this one, over the buckets; the first for `NONE`. */
   following(elem: Elem): Elem {
     if (elem === NONE) return this.firstFrom(0);
-    const next = this.#next[elem]!;
-    return next !== NONE ? next : this.firstFrom((this.#hash[elem]! & (this.buckets - 1)) + 1);
+    return this.#elem(this.functions.hash_following(this.#options.map, elem));
   }
 
   /** The first element of this bucket or a later one. */
   firstFrom(bucket: number): Elem {
-    for (let b = bucket; b < this.buckets; b++) {
-      if (this.#heads[b >>> CHUNK_SHIFT] === undefined) {
-        b |= CHUNK - 1;
-        continue;
-      }
-      const elem = this.first(b);
-      if (elem !== NONE) return elem;
-    }
-    return NONE;
+    return this.#elem(this.functions.hash_first_from(this.#options.map, bucket));
   }
 
   bucketOf(elem: Elem): number {
-    return this.#hash[elem]! & (this.buckets - 1);
+    return this.functions.hash_bucket(this.#options.map, elem);
+  }
+
+  /** Addresses come as signed numbers. */
+  #elem(address: number): Elem {
+    return (address >>> 0) as Elem;
   }
 
   *all(): Iterable<Elem> {
@@ -224,16 +279,25 @@ export class HashTable {
     }
   }
 
+  /** Does something while no program changes a bucket. */
+  locked<T>(bucket: number, act: () => T): T {
+    const { map } = this.#options;
+    this.functions.hash_lock(map, bucket);
+    try {
+      return act();
+    } finally {
+      this.functions.hash_unlock(map, bucket);
+    }
+  }
+
+  /** Takes an element out of its bucket, which is locked. */
+  unlink(elem: Elem): void {
+    this.functions.hash_unlink(this.#options.map, elem);
+  }
+
   destroy(): void {
     const { memory } = this.#machine;
-    if (this.#options.preallocated) {
-      memory.free(this.#keyPool);
-      memory.free(this.#valuePool);
-      return;
-    }
-    for (const elem of this.all()) {
-      memory.free(this.#keyAddr[elem]!);
-      memory.free(this.#valueAddr[elem]!);
-    }
+    memory.native.hooks.delete(this.#options.map);
+    for (const block of this.#blocks) memory.free(block);
   }
 }

@@ -1,6 +1,8 @@
 import { MAP_CREATE_FLAGS, MAP_UPDATE_FLAGS } from '../../sys/flags.ts';
-import { type Addr, at, type Mapping, NULL } from '../memory/index.ts';
+import { type Addr, at } from '../memory/index.ts';
 import type { Machine } from '../objects/machine.ts';
+import { HASH_HEADER } from '../wasm/assembly/layout.ts';
+import type { KernelFunctions } from '../wasm/native.ts';
 import { u32, u32Bytes } from './array.ts';
 import { BatchBuffer } from './batch.ts';
 import {
@@ -12,13 +14,15 @@ import {
   KMALLOC_MAX_SIZE,
   refuse,
 } from './checks.ts';
-import { HashTable, NONE } from './hash-table.ts';
+import { type Elem, HashTable, NONE } from './hash-table.ts';
 import {
   type BatchRead,
   BpfMap,
   errno,
   type MapElement,
   type MapShape,
+  type NativeOperation,
+  type NativeOperations,
   roundUp8,
   type Status,
   type SysValue,
@@ -57,108 +61,123 @@ export const checkHash: Check = (shape, context) => {
   );
 };
 
+/** In place of a CPU's number: all of them. */
+export const ALL_CPUS = -1;
+
+/** Flags as the functions take them: what does not fit is too large for any map. */
+export function narrow(flags: number): number {
+  return Math.min(flags, 0x7fff_ffff);
+}
+
+/** The function that looks up keys of a size. */
+export function lookupOf(prefix: 'hash' | 'lru', keySize: number): NativeOperation {
+  const sized = keySize === 4 || keySize === 8 || keySize === 16;
+  return { name: sized ? `${prefix}_lookup${keySize}` : `${prefix}_lookup` };
+}
+
 /** What the hash maps share: all but how a value is stored. */
 export abstract class HashBase extends BpfMap {
   protected readonly table: HashTable;
+  protected readonly functions: KernelFunctions;
+  readonly #lookup: (map: number, key: number) => number;
   override readonly batches = { lookup: true, lookupAndDelete: true, update: true, delete: true } as const;
 
-  constructor(machine: Machine, shape: MapShape, slots: number, spare: number) {
+  constructor(machine: Machine, shape: MapShape, lru?: 'common' | 'split') {
     super(machine, shape);
-    const stride = roundUp8(shape.valueSize);
-    const values: Mapping = {
-      kind: 'map_value',
-      owner: this.label,
-      access: this.valueAccess,
-      cells: { stride, offset: 0, size: shape.valueSize },
-    };
+    const percpu = shape.type === 'percpu_hash' || shape.type === 'lru_percpu_hash';
+    this.functions = machine.memory.native.functions;
     this.table = new HashTable(machine, {
+      map: this.addr,
       keySize: shape.keySize,
-      valueBytes: stride * slots,
+      valueSize: shape.valueSize,
+      slots: percpu ? machine.cpus : 1,
+      percpu,
       maxEntries: shape.maxEntries,
-      preallocated: this.preallocated,
-      spare,
+      preallocated: (shape.flags & F.BPF_F_NO_PREALLOC) === 0,
+      ...(lru && { lru }),
       seed: shape.flags & F.BPF_F_ZERO_SEED ? 0 : machine.random(),
       label: this.label,
-      values,
+      access: this.valueAccess,
+      fields: this.fields,
+      ...(this.releases && { release: (elem: Elem) => this.releaseElem(elem) }),
     });
+    const { name } = lookupOf(lru ? 'lru' : 'hash', shape.keySize);
+    this.#lookup = this.functions[name] as (map: number, key: number) => number;
   }
 
-  protected get preallocated(): boolean {
-    return (this.shape.flags & F.BPF_F_NO_PREALLOC) === 0;
+  protected override get headerSize(): number {
+    return HASH_HEADER;
   }
 
-  protected find(key: Addr): number {
-    return this.table.find(key, this.table.hashOf(key));
+  /** Whether there is something to let go when an element ends. */
+  protected get releases(): boolean {
+    return this.fields.length > 0;
   }
 
   lookup(key: Addr): Addr {
-    const elem = this.find(key);
-    return elem === NONE ? NULL : this.table.value(elem);
+    return (this.#lookup(this.addr, key) >>> 0) as Addr;
   }
 
   /** An element's value as user space sees it. */
-  protected elemValue(elem: number): Uint8Array<ArrayBuffer> {
+  protected elemValue(elem: Elem): Uint8Array<ArrayBuffer> {
     return this.readValue(this.table.value(elem));
   }
 
-  override sysLookup(key: Uint8Array, _flags: number): SysValue {
-    const elem = this.find(this.keyIn(key));
-    return elem === NONE ? errno('ENOENT') : this.elemValue(elem);
-  }
-
-  /** The status of the existence flags against what is there. */
-  protected checkExistence(elem: number, flags: number): Status {
-    if (elem !== NONE && (flags & ~U.BPF_F_LOCK) === U.BPF_NOEXIST) return errno('EEXIST');
-    if (elem === NONE && (flags & ~U.BPF_F_LOCK) === U.BPF_EXIST) return errno('ENOENT');
-    return 0;
-  }
-
-  /** An element for a key that is not there yet, or a negative errno. */
-  protected takeElem(): number {
-    if (!this.preallocated && this.table.count >= this.shape.maxEntries) return errno('E2BIG');
-    const elem = this.table.take();
-    if (elem !== NONE) return elem;
-    return this.preallocated ? errno('E2BIG') : errno('ENOMEM');
+  override sysLookup(key: Uint8Array, flags: number): SysValue {
+    const elem = this.table.find(this.keyIn(key));
+    if (elem === NONE) return errno('ENOENT');
+    const lock = flags & U.BPF_F_LOCK ? this.fields.find(({ kind }) => kind === 'spin_lock') : undefined;
+    if (!lock) return this.elemValue(elem);
+    const place = at(this.table.value(elem), lock.offset);
+    this.functions.spin_lock(place);
+    const value = this.elemValue(elem);
+    this.functions.spin_unlock(place);
+    return value;
   }
 
   delete(key: Addr): Status {
-    const elem = this.find(key);
-    if (elem === NONE) return errno('ENOENT');
-    this.drop(elem);
-    return 0;
-  }
-
-  protected drop(elem: number): void {
-    this.table.remove(elem);
-    this.releaseElem(elem);
-    this.table.give(elem);
+    return this.functions.hash_delete(this.addr, key, this.machine.cpu);
   }
 
   /** Lets go of what the special fields of an element's value or values hold. */
-  protected releaseElem(elem: number): void {
-    if (this.fields.length > 0) this.releaseValue(this.table.value(elem));
+  protected releaseElem(elem: Elem): void {
+    this.releaseValue(this.table.value(elem));
   }
 
-  /** Drops elements of one bucket, in the order of the bucket. */
-  protected dropAll(elems: readonly number[]): void {
-    for (const elem of elems) this.drop(elem);
+  /** Gives back an element that is in no bucket any more. */
+  protected give(elem: Elem): void {
+    this.functions.hash_give(this.addr, elem, this.machine.cpu);
+  }
+
+  /** Gives back elements of one bucket, in the order of the bucket, that are not in it any more. */
+  protected giveAll(elems: readonly Elem[]): void {
+    for (const elem of elems) this.give(elem);
   }
 
   override sysLookupAndDelete(key: Uint8Array, _flags: number): SysValue {
-    const elem = this.find(this.keyIn(key));
-    if (elem === NONE) return errno('ENOENT');
-    const value = this.elemValue(elem);
-    this.drop(elem);
-    return value;
+    const keyAddr = this.keyIn(key);
+    const found = this.table.find(keyAddr);
+    if (found === NONE) return errno('ENOENT');
+    // Only where it still is, with the bucket locked.
+    const value = this.table.locked(this.table.bucketOf(found), () => {
+      const elem = this.table.find(keyAddr);
+      if (elem === NONE) return undefined;
+      this.table.unlink(elem);
+      return { elem, bytes: this.elemValue(elem) };
+    });
+    if (!value) return errno('ENOENT');
+    if (this.releases) this.releaseElem(value.elem);
+    this.give(value.elem);
+    return value.bytes;
   }
 
   nextKey(key: Uint8Array | undefined): SysValue {
     // A key that is gone starts over.
-    const elem = this.table.following(key ? this.find(this.keyIn(key)) : NONE);
+    const elem = this.table.following(key ? this.table.find(this.keyIn(key)) : NONE);
     return elem === NONE ? errno('ENOENT') : this.#keyBytes(elem);
   }
 
-  #keyBytes(elem: number): Uint8Array<ArrayBuffer> {
+  #keyBytes(elem: Elem): Uint8Array<ArrayBuffer> {
     return this.machine.memory.read(this.table.key(elem), this.shape.keySize);
   }
 
@@ -176,15 +195,28 @@ export abstract class HashBase extends BpfMap {
       const start = this.table.firstFrom(bucket);
       if (start === NONE) return batch.done(errno('ENOENT'));
       bucket = this.table.bucketOf(start);
-      const elems: number[] = [];
-      for (let elem = start; elem !== NONE; elem = this.table.after(elem)) elems.push(elem);
-      if (elems.length > count - batch.count) {
-        return batch.done(batch.count === 0 ? errno('ENOSPC') : 0, u32Bytes(bucket));
+      const elems = this.table.locked(bucket, () => this.#readBucket(bucket, batch, count, remove));
+      if (!elems) return batch.done(batch.count === 0 ? errno('ENOSPC') : 0, u32Bytes(bucket));
+      if (remove) {
+        if (this.releases) for (const elem of elems) this.releaseElem(elem);
+        this.giveAll(elems);
       }
-      for (const elem of elems) batch.push(this.#keyBytes(elem), this.elemValue(elem));
-      if (remove) this.dropAll(elems);
       bucket += 1;
     }
+  }
+
+  /** The elements of a bucket, if there is room for all of them. */
+  #readBucket(bucket: number, batch: BatchBuffer, count: number, remove: boolean): Elem[] | undefined {
+    const elems: Elem[] = [];
+    let elem = this.table.firstFrom(bucket);
+    if (elem !== NONE && this.table.bucketOf(elem) !== bucket) return elems;
+    for (; elem !== NONE; elem = this.table.after(elem)) elems.push(elem);
+    if (elems.length > count - batch.count) return undefined;
+    for (const each of elems) {
+      batch.push(this.#keyBytes(each), this.elemValue(each));
+      if (remove) this.table.unlink(each);
+    }
+    return elems;
   }
 
   override *elements(): Iterable<MapElement> {
@@ -192,53 +224,23 @@ export abstract class HashBase extends BpfMap {
   }
 
   override destroy(): void {
-    if (this.fields.length > 0) for (const elem of this.table.all()) this.releaseElem(elem);
+    if (this.releases) for (const elem of this.table.all()) this.releaseElem(elem);
     this.table.destroy();
     super.destroy();
   }
 }
 
 export class HashMap extends HashBase {
-  /** The element that the next replacement on each CPU goes into. */
-  readonly #replacement: number[];
-
-  constructor(machine: Machine, shape: MapShape) {
-    super(machine, shape, 1, machine.cpus);
-    this.#replacement = this.preallocated
-      ? Array.from({ length: machine.cpus }, () => this.table.take())
-      : [];
+  override get native(): NativeOperations {
+    return {
+      lookup: lookupOf('hash', this.shape.keySize),
+      update: { name: 'hash_update', cpu: true },
+      delete: { name: 'hash_delete', cpu: true },
+    };
   }
 
   update(key: Addr, value: Addr, flags: number): Status {
-    const wrong = this.checkUpdateFlags(flags);
-    if (wrong !== 0) return wrong;
-    const hash = this.table.hashOf(key);
-    const old = this.table.find(key, hash);
-    const status = this.checkExistence(old, flags);
-    if (status !== 0) return status;
-    if (old !== NONE && flags & U.BPF_F_LOCK) {
-      this.storeValue(this.table.value(old), value);
-      return 0;
-    }
-    const elem = this.#elemFor(old);
-    if (elem < 0) return elem;
-    this.storeValue(this.table.value(elem), value);
-    this.table.insert(elem, key, hash);
-    if (old === NONE) return 0;
-    // A program that looked the old value up still sees it.
-    this.table.remove(old);
-    this.releaseElem(old);
-    if (this.preallocated) this.#replacement[this.machine.cpu] = old;
-    else this.table.give(old);
-    return 0;
-  }
-
-  /** A new element for a key, in place of `old` if there is one. @returns it or a negative errno */
-  #elemFor(old: number): number {
-    if (old === NONE) return this.takeElem();
-    if (this.preallocated) return this.#replacement[this.machine.cpu]!;
-    const elem = this.table.take();
-    return elem === NONE ? errno('ENOMEM') : elem;
+    return this.functions.hash_put(this.addr, key, value, narrow(flags), this.machine.cpu);
   }
 }
 
@@ -247,7 +249,7 @@ export class PercpuHashMap extends HashBase {
   readonly #stride: number;
 
   constructor(machine: Machine, shape: MapShape) {
-    super(machine, shape, machine.cpus, 0);
+    super(machine, shape);
     this.#stride = roundUp8(shape.valueSize);
   }
 
@@ -255,53 +257,38 @@ export class PercpuHashMap extends HashBase {
     return roundUp8(this.shape.valueSize) * this.machine.cpus;
   }
 
+  override get native(): NativeOperations {
+    return {
+      lookup: { name: 'hash_lookup_percpu', cpu: true },
+      lookupPercpu: { name: 'hash_lookup_percpu' },
+      update: { name: 'hash_update_percpu', cpu: true },
+      delete: { name: 'hash_delete', cpu: true },
+    };
+  }
+
   override lookup(key: Addr): Addr {
     return this.lookupPercpu(key, this.machine.cpu);
   }
 
   override lookupPercpu(key: Addr, cpu: number): Addr {
-    const elem = cpu < this.machine.cpus ? this.find(key) : NONE;
-    return elem === NONE ? NULL : at(this.table.value(elem), cpu * this.#stride);
+    return (this.functions.hash_lookup_percpu(this.addr, key, cpu) >>> 0) as Addr;
   }
 
   update(key: Addr, value: Addr, flags: number): Status {
-    return this.#store(key, flags, (elem, fresh) => {
-      const { memory, cpu, cpus } = this.machine;
-      const values = this.table.value(elem);
-      if (fresh) memory.fill(values, cpus * this.#stride, 0);
-      this.storeValue(at(values, cpu * this.#stride), value);
-    });
+    const { cpu } = this.machine;
+    return this.functions.hash_put_percpu(this.addr, key, value, narrow(flags), cpu, cpu);
   }
 
   override sysUpdate(key: Uint8Array, value: Uint8Array, flags: number): Status {
-    return this.#store(this.keyIn(key), flags, (elem) => {
-      this.writePercpu(value, (cpu) => at(this.table.value(elem), cpu * this.#stride));
-    });
+    const [from, to] = [this.valueIn(value), this.keyIn(key)];
+    return this.functions.hash_put_percpu(this.addr, to, from, narrow(flags), ALL_CPUS, this.machine.cpu);
   }
 
-  #store(key: Addr, flags: number, write: (elem: number, fresh: boolean) => void): Status {
-    if (flags > U.BPF_EXIST) return errno('EINVAL');
-    const hash = this.table.hashOf(key);
-    const old = this.table.find(key, hash);
-    const status = this.checkExistence(old, flags);
-    if (status !== 0) return status;
-    if (old !== NONE) {
-      write(old, false);
-      return 0;
-    }
-    const elem = this.takeElem();
-    if (elem < 0) return elem;
-    write(elem, true);
-    this.table.insert(elem, key, hash);
-    return 0;
-  }
-
-  protected override elemValue(elem: number): Uint8Array<ArrayBuffer> {
+  protected override elemValue(elem: Elem): Uint8Array<ArrayBuffer> {
     return this.readPercpu((cpu) => at(this.table.value(elem), cpu * this.#stride));
   }
 
-  protected override releaseElem(elem: number): void {
-    if (this.fields.length === 0) return;
+  protected override releaseElem(elem: Elem): void {
     const { cpus } = this.machine;
     for (let cpu = 0; cpu < cpus; cpu++) this.releaseValue(at(this.table.value(elem), cpu * this.#stride));
   }

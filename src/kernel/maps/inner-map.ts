@@ -7,12 +7,14 @@ import { genericBatchRead } from './batch.ts';
 import { type Check, checkValueSize, first, type Refusal, refuse } from './checks.ts';
 import { mapTypeFacts } from './facts.ts';
 import { checkHash, HashMap } from './hash.ts';
+import type { Elem } from './hash-table.ts';
 import {
   type BatchRead,
   BpfMap,
   errno,
   type MapHost,
   type MapShape,
+  type NativeOperations,
   type Status,
   type SysValue,
 } from './map.ts';
@@ -90,9 +92,13 @@ export class HashOfMaps extends HashMap {
     this.pattern = pattern;
   }
 
+  /** Programs look inner maps up, and do nothing else. */
+  override get native(): NativeOperations {
+    return { lookup: { name: 'hash_lookup_inner' } };
+  }
+
   override lookup(key: Addr): Addr {
-    const place = super.lookup(key);
-    return place === NULL ? NULL : (this.machine.memory.readU32(place) as Addr);
+    return (this.functions.hash_lookup_inner(this.addr, key) >>> 0) as Addr;
   }
 
   override update(_key: Addr, _value: Addr, _flags: number): Status {
@@ -102,40 +108,30 @@ export class HashOfMaps extends HashMap {
   override sysUpdate(key: Uint8Array, value: Uint8Array, flags: number): Status {
     const inner = admit(this.host, this.pattern, u32(value));
     if (typeof inner === 'number') return inner;
-    const keyAddr = this.keyIn(key);
-    const old = this.#inner(this.lookup(keyAddr));
     inner.hold();
-    const status = super.update(keyAddr, this.valueIn(u32Bytes(inner.addr)), flags);
+    const status = super.update(this.keyIn(key), this.valueIn(u32Bytes(inner.addr)), flags);
     if (status !== 0) inner.release();
-    else if (old) this.#drop(old);
     return status;
   }
 
-  #inner(addr: Addr): BpfMap | undefined {
-    return addr === NULL ? undefined : this.host.mapAt(addr);
+  #inner(elem: Elem): BpfMap | undefined {
+    return this.host.mapAt(this.machine.memory.readU32(this.table.value(elem)) as Addr);
   }
 
-  #drop(map: BpfMap): void {
-    this.machine.grace.after(() => map.release());
+  protected override elemValue(elem: Elem): Uint8Array<ArrayBuffer> {
+    return u32Bytes(this.#inner(elem)?.id ?? 0);
   }
 
-  protected override elemValue(elem: number): Uint8Array<ArrayBuffer> {
-    const inner = this.#inner(this.machine.memory.readU32(this.table.value(elem)) as Addr);
-    return u32Bytes(inner?.id ?? 0);
+  protected override get releases(): boolean {
+    return true;
   }
 
-  protected override drop(elem: number): void {
-    const inner = this.#inner(this.machine.memory.readU32(this.table.value(elem)) as Addr);
-    super.drop(elem);
-    if (inner) this.#drop(inner);
+  protected override releaseElem(elem: Elem): void {
+    const inner = this.#inner(elem);
+    if (inner) this.machine.grace.after(() => inner.release());
   }
 
   override sysLookupAndDelete(_key: Uint8Array, _flags: number): SysValue {
     return errno('ENOTSUPP');
-  }
-
-  override destroy(): void {
-    for (const elem of this.table.all()) this.drop(elem);
-    super.destroy();
   }
 }

@@ -13,6 +13,7 @@ import type { BtfObject } from '../objects/btf-object.ts';
 import { type FieldRecord, NO_FIELDS } from '../objects/field-record.ts';
 import type { Machine } from '../objects/machine.ts';
 import { KernelObject } from '../objects/object.ts';
+import type { KernelFunctions } from '../wasm/native.ts';
 import { copyAroundFields, hasLock, maskFields, releaseFields } from './value-fields.ts';
 
 /** 0, or a negative errno. */
@@ -74,7 +75,29 @@ export interface BatchSupport {
   readonly delete?: true;
 }
 
-/** Bytes that `struct bpf_map` takes in memory. */
+/** A function of the kernel in WebAssembly that does an operation, and whether it is told the CPU. */
+export interface NativeOperation {
+  readonly name: keyof KernelFunctions;
+  readonly cpu?: true;
+}
+
+/**
+ * The operations that compiled programs call in WebAssembly, without JavaScript in between. All take the map's address
+ * first; then keys and values by address, an update's or a push's flags as 64 bits, and last the CPU where they want it.
+ * Lookups answer an address or 0, the others 0 or a negative errno.
+ */
+export interface NativeOperations {
+  readonly lookup?: NativeOperation;
+  /** Takes the CPU whose value it is, which is the program's own argument. */
+  readonly lookupPercpu?: NativeOperation;
+  readonly update?: NativeOperation;
+  readonly delete?: NativeOperation;
+  readonly push?: NativeOperation;
+  readonly pop?: NativeOperation;
+  readonly peek?: NativeOperation;
+}
+
+/** Bytes that a map without state of its own in memory takes there. */
 const HEADER_SIZE = 64;
 
 export abstract class BpfMap extends KernelObject<'map'> {
@@ -97,7 +120,7 @@ export abstract class BpfMap extends KernelObject<'map'> {
     this.machine = machine;
     this.shape = shape;
     const { memory } = machine;
-    this.addr = memory.allocate(HEADER_SIZE, { kind: 'map', owner: this.label, access: 'none' });
+    this.addr = memory.allocate(this.headerSize, { kind: 'map', owner: this.label, access: 'none' });
     const scratch: Mapping = { kind: 'kernel', owner: this.label, access: 'none' };
     this.#scratchKey = memory.allocate(shape.keySize, scratch);
     this.#scratchValue = memory.allocate(this.sysValueSize, scratch);
@@ -111,6 +134,18 @@ export abstract class BpfMap extends KernelObject<'map'> {
   /** Bytes of a value as user space gives and takes it. */
   get sysValueSize(): number {
     return this.shape.valueSize;
+  }
+
+  /**
+   * Bytes at the map's address, where WebAssembly finds what it is and where its parts are (`wasm/assembly/layout.ts`).
+   * Asked for while the map is made.
+   */
+  protected get headerSize(): number {
+    return HEADER_SIZE;
+  }
+
+  get native(): NativeOperations {
+    return {};
   }
 
   /** What programs may do to the values, by the map's flags. */

@@ -22,9 +22,19 @@ export interface Mapping {
   readonly access: 'none' | 'r' | 'w' | 'rw';
   /**
    * An allocation that is a run of equal cells, of which a program may touch only a part: the values of a map.
-   * Bytes; `size` bytes from `offset` on in each cell of `stride` bytes.
    */
-  readonly cells?: { readonly stride: number; readonly offset: number; readonly size: number };
+  readonly cells?: Cells;
+}
+
+/** Bytes; `size` bytes from `offset` on in each cell of `stride` bytes. */
+export interface Cells {
+  readonly stride: number;
+  readonly offset: number;
+  readonly size: number;
+  /** There are more such parts in a cell, one every so many bytes behind the first: the values of all CPUs. */
+  readonly repeat?: { readonly stride: number; readonly count: number };
+  /** A part that is only read, in front of the others: the key. */
+  readonly key?: { readonly offset: number; readonly size: number };
 }
 
 /** The bounds that hold for an access at an address: the whole allocation, or the accessible part of one cell. */
@@ -41,10 +51,18 @@ export interface Region {
 export function regionIn(mapping: Mapping, base: number, size: number, addr: number): Region | undefined {
   let start = base;
   let end = base + size;
+  let key = false;
   const { cells } = mapping;
   if (cells) {
-    start = base + Math.floor((addr - base) / cells.stride) * cells.stride + cells.offset;
-    end = Math.min(start + cells.size, end);
+    const cell = base + Math.floor((addr - base) / cells.stride) * cells.stride;
+    key = cells.key !== undefined && addr < cell + cells.key.offset + cells.key.size;
+    const part = key ? cells.key! : cells;
+    start = cell + part.offset;
+    if (!key && cells.repeat) {
+      const { stride, count } = cells.repeat;
+      start += Math.min(Math.max(Math.floor((addr - start) / stride), 0), count - 1) * stride;
+    }
+    end = Math.min(start + part.size, end);
   }
   if (addr < start || addr >= end) return undefined;
   const { access } = mapping;
@@ -52,8 +70,8 @@ export function regionIn(mapping: Mapping, base: number, size: number, addr: num
     mapping,
     start: start as Addr,
     end,
-    readable: access === 'r' || access === 'rw',
-    writable: access === 'w' || access === 'rw',
+    readable: key || access === 'r' || access === 'rw',
+    writable: !key && (access === 'w' || access === 'rw'),
   };
 }
 

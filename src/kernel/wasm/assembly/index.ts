@@ -6,4 +6,42 @@
  * `u32`; what programs give is proven by the verifier and not checked again. There is no runtime and no data of its own:
  * everything is in blocks that the kernel allocates.
  */
+export { hash_add } from './free-list';
+export {
+  hash_after,
+  hash_bucket,
+  hash_delete,
+  hash_find,
+  hash_first_from,
+  hash_following,
+  hash_give,
+  hash_lock,
+  hash_lookup,
+  hash_lookup_inner,
+  hash_lookup_percpu,
+  hash_lookup4,
+  hash_lookup8,
+  hash_lookup16,
+  hash_put,
+  hash_put_percpu,
+  hash_unlink,
+  hash_unlock,
+  hash_update,
+  hash_update_percpu,
+} from './hash';
 export { jhash } from './jhash';
+export { spin_lock, spin_unlock } from './lock';
+export { lru_begin } from './lru';
+export {
+  lru_delete,
+  lru_give,
+  lru_lookup,
+  lru_lookup_percpu,
+  lru_lookup4,
+  lru_lookup8,
+  lru_lookup16,
+  lru_put,
+  lru_put_percpu,
+  lru_update,
+  lru_update_percpu,
+} from './lru-hash';
