@@ -149,6 +149,7 @@ export class EmbeddedKernel implements Kernel {
       traced: () => this.runtime.traced,
       helperImplemented: isImplemented,
       testRun: (program, attr) => testRun(this.runtime, program, attr),
+      jitedLength: (program) => this.runtime.jit?.compile(program).size ?? 0,
     };
   }
 
@@ -238,6 +239,11 @@ export class EmbeddedKernel implements Kernel {
   fdInfo(fd: Fd): string {
     const object = this.#state.objectAt(fd);
     return object ? fdInfo(object, this.possibleCpus) : '';
+  }
+
+  /** The WebAssembly module that a program is compiled to; `undefined` where programs are interpreted. */
+  compiledModule(prog: Fd): Uint8Array | undefined {
+    return this.runtime.jit?.moduleBytes(this.#object(prog, Program, 'program'));
   }
 
   /** Nanoseconds from 1970 to this kernel's boot, by its clocks. */

@@ -83,6 +83,13 @@ export class Jit {
     return compiled;
   }
 
+  /** The module that a program is compiled to. */
+  moduleBytes(program: Program): Uint8Array {
+    this.compile(program);
+    const run = new JitRun(this.#kernel, executableOf(program), this.#current, () => NULL);
+    return translate(this.#unitOf(program, run)).bytes;
+  }
+
   /** For code that calls the entry functions itself, by {@link CompiledProgram.index}; holds while there are programs. */
   get entries(): { readonly table: WasmTable; readonly area: Addr } {
     if (this.#table === undefined || this.#area === NULL) throw new Bug('no program is compiled');

@@ -11,7 +11,7 @@ export function objGetInfoByFd(state: KernelState, fd: Fd): ObjInfo {
   // Linux says EBADFD here, not EBADF.
   if (!file) throw fail(call, 'EBADFD', 'it is not open');
   const { object } = file;
-  if (object instanceof Program) return progInfo(object, state.uid);
+  if (object instanceof Program) return progInfo(state, object);
   if (object instanceof BpfMap) return mapInfo(object);
   if (object instanceof BtfObject) return btfInfo(object);
   throw fail(call, 'EINVAL', `a ${object.kind} has no such information`);
@@ -49,7 +49,7 @@ function btfInfo(object: BtfObject): BtfInfo {
   };
 }
 
-function progInfo(program: Program, uid: number): ProgInfo {
+function progInfo(state: KernelState, program: Program): ProgInfo {
   const { facts, verified, stats } = program;
   const insns = shownInsns(program);
   return {
@@ -58,10 +58,10 @@ function progInfo(program: Program, uid: number): ProgInfo {
     id: program.id as ProgId,
     tag: facts.tag.slice(),
     xlated_prog_insns: insns,
-    jited_prog_len: 0,
+    jited_prog_len: state.jitedLength(program),
     xlated_prog_len: insns.length,
     load_time: facts.loadTime,
-    created_by_uid: uid,
+    created_by_uid: state.uid,
     map_ids: program.usedMaps.map((map) => map.id as MapId),
     name: facts.name,
     ifindex: facts.ifindex,

@@ -40,6 +40,8 @@ export interface KernelState extends MapHost {
   /** What is attached to the kernel's functions. */
   readonly traced: () => Traced;
   readonly helperImplemented: (id: number) => boolean;
+  /** Bytes that a program is compiled to; 0 where programs are interpreted. */
+  readonly jitedLength: (program: Program) => number;
   /** Runs a program on given input. @throws InputError */
   readonly testRun: (program: Program, attr: ProgTestRunAttr) => ProgTestRunResult;
 }
