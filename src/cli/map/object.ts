@@ -14,6 +14,7 @@ export const mapObject: ObjectFact = {
     ['delete', () => import('./delete.ts').then((module) => module.deleteKey)],
     ['pin', () => import('./pin.ts').then((module) => module.pinMap)],
 
+    ['event_pipe', () => import('./event-pipe.ts').then((module) => module.eventPipe)],
     ['create', () => import('./create.ts').then((module) => module.createMap)],
     ['peek', () => import('./lookup.ts').then((module) => module.lookupMap)],
     ['push', () => import('./update.ts').then((module) => module.updateMap)],

@@ -8,7 +8,15 @@ export const progObject: ObjectFact = {
     ['show', () => import('./show.ts').then((module) => module.showPrograms)],
     ['list', () => import('./show.ts').then((module) => module.showPrograms)],
     ['help', () => import('../grammar/object.ts').then((module) => module.helpAction)],
+    ['dump', () => import('./dump.ts').then((module) => module.dumpPrograms)],
     ['pin', () => import('./pin.ts').then((module) => module.pinProgram)],
+    ['load', () => import('./load.ts').then((module) => module.loadFirst)],
+    ['loadall', () => import('./load.ts').then((module) => module.loadAll)],
+    ['attach', () => import('./attach.ts').then((module) => module.attachProgram)],
+    ['detach', () => import('./attach.ts').then((module) => module.detachProgram)],
+    ['tracelog', () => import('./tracelog.ts').then((module) => module.traceLog)],
+    ['run', () => import('./run.ts').then((module) => module.runProgram)],
+    ['profile', () => import('./profile.ts').then((module) => module.profileProgram)],
   ],
   usage: `Usage: skep prog { show | list } [PROG]
        skep prog dump xlated PROG [{ file FILE | [opcodes] [linum] [visual] }]

@@ -57,6 +57,9 @@ export function embeddedWorld(kernel: EmbeddedKernel, close: () => void = () => 
     bootedAt: () => kernel.bootedAt(),
     deviceIndex: (name) => devices.list().find((device) => device.name === name)?.ifindex,
     deviceName: (index) => devices.get(index)?.name,
+    symbolAddress: () => undefined,
+    symbolAt: () => undefined,
+    compiledModule: (fd) => kernel.compiledModule(fd),
     trace: (line) => {
       const end = kernel.onTrace(line);
       ends.add(end);

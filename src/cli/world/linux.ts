@@ -86,10 +86,35 @@ function read(path: string): string | undefined {
   }
 }
 
+/** /proc/kallsyms, searched as text: a listing asks for a few of its hundred thousand names. */
+class Symbols {
+  #text: string | undefined;
+
+  get #all(): string {
+    this.#text ??= `\n${read('/proc/kallsyms') ?? ''}\n`;
+    return this.#text;
+  }
+
+  address(name: string): bigint | undefined {
+    const at = this.#all.search(new RegExp(` ${name}[\\t\\n]`));
+    if (at < 0) return undefined;
+    const line = this.#all.slice(this.#all.lastIndexOf('\n', at) + 1, at);
+    const value = BigInt(`0x${line.split(' ')[0]}`);
+    return value === 0n ? undefined : value;
+  }
+
+  at(address: bigint): string | undefined {
+    const start = this.#all.indexOf(`\n${BigInt.asUintN(64, address).toString(16).padStart(16, '0')} `);
+    if (start < 0) return undefined;
+    return this.#all.slice(start + 1, this.#all.indexOf('\n', start + 1)).split(/[ \t]/)[2];
+  }
+}
+
 /** The kernel of this machine. @throws InputError when it can't be reached, saying why */
 export function linuxWorld(): World {
   const kernel = openLinux();
   const ends = new Set<() => void>();
+  const symbols = new Symbols();
   return {
     kernel,
     files: FILES,
@@ -108,6 +133,9 @@ export function linuxWorld(): World {
         return undefined;
       }
     },
+    symbolAddress: (name) => symbols.address(name),
+    symbolAt: (address) => symbols.at(address),
+    compiledModule: () => undefined,
     trace: (line) => {
       const end = followTracePipe(line);
       ends.add(end);

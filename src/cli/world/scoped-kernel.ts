@@ -1,5 +1,5 @@
 import type { EmbeddedKernel } from '../../kernel/index.ts';
-import type { Bpf, Command, Fd, FileCalls } from '../../sys/index.ts';
+import type { Bpf, Command, Fd } from '../../sys/index.ts';
 
 /** Commands whose result is a file descriptor, or holds one. */
 const OPENING: ReadonlySet<string> = new Set<Command>([
@@ -19,12 +19,7 @@ const OPENING: ReadonlySet<string> = new Set<Command>([
 ]);
 
 /** Methods of the kernel beside `bpf` whose result is a file descriptor, or several. */
-const OPENING_METHODS: ReadonlySet<string | symbol> = new Set([
-  'perfEventOpen',
-  'perf_event_open',
-  'openPerfBuffer',
-  'cgroup_open',
-]);
+const OPENING_METHODS: ReadonlySet<string | symbol> = new Set(['perfEventOpen', 'openPerfBuffer']);
 
 type Method = (...args: unknown[]) => unknown;
 
@@ -57,10 +52,19 @@ export function scopedKernel(shared: EmbeddedKernel): EmbeddedKernel {
     // A link's descriptor goes before that of the program that it holds.
     for (const fd of [...fds].reverse()) closeFd(fd);
   };
-  const files: FileCalls = { ...shared.files, open: (path) => note(shared.files.open(path)) as Fd };
+  /** A part of the kernel some of whose methods open something. */
+  const noted = <T extends object>(part: T, opening: readonly string[]): T =>
+    new Proxy(part, {
+      get: (target, name) => {
+        const value: unknown = Reflect.get(target, name, target);
+        if (typeof value !== 'function') return value;
+        return opening.includes(String(name)) ? noting(target, value as Method) : value.bind(target);
+      },
+    });
   const own = new Map<string | symbol, unknown>([
     ['bpf', bpf],
-    ['files', files],
+    ['files', noted(shared.files, ['open'])],
+    ['os', noted(shared.os, ['perf_event_open'])],
     ['closeFd', closeFd],
     ['close', close],
     [Symbol.dispose, close],

@@ -25,6 +25,12 @@ export interface World extends Disposable {
   /** Index of a network device, or `undefined`. */
   deviceIndex(name: string): number | undefined;
   deviceName(index: number): string | undefined;
+  /** Address of a symbol of the kernel; the embedded one has none. */
+  symbolAddress(name: string): bigint | undefined;
+  /** Name of the symbol at an address, not near it. */
+  symbolAt(address: bigint): string | undefined;
+  /** The WebAssembly module that a program is compiled to, on the embedded kernel. */
+  compiledModule(fd: Fd): Uint8Array | undefined;
   /** Hears the lines that programs print with `bpf_trace_printk`. @returns what ends it */
   trace(line: (line: string) => void): () => void;
 }

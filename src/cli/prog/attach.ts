@@ -1,0 +1,76 @@
+import { InputError } from '../../base/error.ts';
+import type { AttachType, Fd } from '../../sys/index.ts';
+import type { Call } from '../grammar/call.ts';
+import { exitWith, refusedAs } from '../grammar/refusal.ts';
+import { takeMap, takeProgram } from '../grammar/selectors.ts';
+import { nearest } from '../options.ts';
+import type { World } from '../world/world.ts';
+
+/** The types that `prog attach` takes: by libbpf's name, and by bpftool's old one, which may be cut short. */
+const TYPES: readonly { readonly type: AttachType; readonly old?: string }[] = [
+  { type: 'sk_skb_stream_parser', old: 'stream_parser' },
+  { type: 'sk_skb_stream_verdict', old: 'stream_verdict' },
+  { type: 'sk_msg_verdict', old: 'msg_verdict' },
+  { type: 'flow_dissector' },
+  { type: 'sk_skb_verdict', old: 'skb_verdict' },
+];
+/** -EINVAL, which these commands answer. */
+const INVALID = 234;
+
+interface Attachment {
+  readonly program: Fd;
+  readonly type: AttachType;
+  /** The map that it is attached to; 0 for the network namespace. */
+  readonly target: number;
+}
+
+function takeAttachment(call: Call, world: World): Attachment {
+  const { words } = call;
+  const program = takeProgram(call, world);
+  const word = words.peek() ?? '';
+  const found = TYPES.find(({ type, old }) => type === word || old?.startsWith(word));
+  if (found === undefined) {
+    const near = nearest(
+      word,
+      TYPES.map(({ type }) => type),
+    );
+    throw new InputError('cli-prog', 'invalid attach/detach type', {
+      detail:
+        near === undefined
+          ? `there are: ${TYPES.map(({ type }) => type).join(', ')}`
+          : `did you mean '${near}'?`,
+    });
+  }
+  words.skip();
+  if (found.type === 'flow_dissector') return { program, type: found.type, target: 0 };
+  words.need(2);
+  return { program, type: found.type, target: takeMap(call, world) };
+}
+
+/** `prog attach PROG ATTACH_TYPE [MAP]`. */
+export const attachProgram = (call: Call): Promise<void> =>
+  exitWith(INVALID, async () => {
+    call.words.need(3);
+    const world = await call.world();
+    const { program, type, target } = takeAttachment(call, world);
+    try {
+      world.kernel.bpf.prog_attach({ attach_bpf_fd: program, target_fd: target, attach_type: type });
+    } catch (error) {
+      throw refusedAs('failed prog attach to map', error);
+    }
+    call.out.done();
+  });
+
+/** `prog detach PROG ATTACH_TYPE [MAP]`. */
+export const detachProgram = (call: Call): Promise<void> =>
+  exitWith(INVALID, async () => {
+    call.words.need(3);
+    const world = await call.world();
+    const { program, type, target } = takeAttachment(call, world);
+    try {
+      world.kernel.bpf.prog_detach({ attach_bpf_fd: program, target_fd: target, attach_type: type });
+    } catch (error) {
+      throw refusedAs('failed prog detach from map', error);
+    }
+    call.out.done();
+  });

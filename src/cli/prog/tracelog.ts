@@ -1,0 +1,38 @@
+import type { Call } from '../grammar/call.ts';
+import { attempt } from '../grammar/refusal.ts';
+import { takeProgram } from '../grammar/selectors.ts';
+
+const STREAMS = { stdout: 1, stderr: 2 } as const;
+const CHUNK = 4096;
+
+/** `prog tracelog`: the trace pipe as it comes, until interrupted; `prog tracelog stdout|stderr PROG`: what a program wrote there. */
+export async function traceLog(call: Call): Promise<void> {
+  const { words, out, io } = call;
+  const stream = words.accept('stdout') ? 'stdout' : words.accept('stderr') ? 'stderr' : undefined;
+  const world = await call.world();
+  if (stream !== undefined) {
+    const fd = takeProgram(call, world);
+    const decoder = new TextDecoder();
+    for (;;) {
+      const bytes = attempt('failed to read from prog stream', () =>
+        world.kernel.bpf.prog_stream_read_by_fd({ prog_fd: fd, stream_id: STREAMS[stream], size: CHUNK }),
+      );
+      if (bytes.length === 0) return;
+      out.print(decoder.decode(bytes, { stream: true }));
+    }
+  }
+  out.json?.startArray();
+  await new Promise<void>((done) => {
+    const end = world.trace((line) => {
+      if (out.json) out.json.value(`${line}\n`);
+      else out.print(`${line}\n`);
+      out.flush();
+    });
+    const stop = io.onInterrupt(() => {
+      stop();
+      end();
+      done();
+    });
+  });
+  out.json?.endArray();
+}

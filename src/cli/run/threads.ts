@@ -1,0 +1,25 @@
+/** Processors as threads of this process. */
+import { Worker } from 'node:worker_threads';
+import type { ProcessorAnswer, Thread } from '../../kernel/index.ts';
+
+/** The built command has its threads' code beside it; from source it is TypeScript, which a thread has to learn first. */
+const SOURCE = import.meta.url.endsWith('.ts');
+const LEARN = `
+const { workerData } = require('node:worker_threads');
+import('tsx/esm/api').then(({ register }) => {
+  register();
+  return import(workerData);
+});`;
+
+export function makeThread(): Thread {
+  const url = new URL(SOURCE ? './worker.ts' : './worker.js', import.meta.url);
+  const worker = SOURCE ? new Worker(LEARN, { eval: true, workerData: url.href }) : new Worker(url);
+  const thread: Thread = {
+    onAnswer: undefined,
+    post: (order) => worker.postMessage(order),
+    terminate: () => worker.terminate(),
+  };
+  worker.on('message', (answer: ProcessorAnswer) => thread.onAnswer?.(answer));
+  worker.on('error', (error) => thread.onAnswer?.({ kind: 'failed', message: error.stack ?? error.message }));
+  return thread;
+}
