@@ -37,6 +37,8 @@ export function lowerHelper(host: LoweringHost, id: number, proof: InsnProof | u
   if (inlined) return inlined;
   const native = map && lowerNative(map, name);
   if (native) return native;
+  const ring = RING_CALLS[name];
+  if (ring) return { ...ring, kind: 'native' };
   if (map) {
     const call = MAP_CALLS[name]?.(map, host.run);
     if (call) return { ...call, kind: 'host', name: `${name} ${map.addr}` };
@@ -121,6 +123,15 @@ const NATIVE_CALLS: Partial<
   map_push_elem: { of: 'push', args: [i32(2), i64(3)], result: 's32' },
   map_pop_elem: { of: 'pop', args: [i32(2)], result: 's32' },
   map_peek_elem: { of: 'peek', args: [i32(2)], result: 's32' },
+};
+
+/** Helpers on ring buffers: the map comes in r1, or is found from the record there. */
+const RING_CALLS: Partial<Readonly<Record<Helper, Omit<NativeCall, 'kind'>>>> = {
+  ringbuf_reserve: { name: 'ring_reserve', args: [i32(1), i64(2), i64(3)], result: 'address' },
+  ringbuf_submit: { name: 'ring_submit', args: [i32(1), i64(2)], result: 'none' },
+  ringbuf_discard: { name: 'ring_discard', args: [i32(1), i64(2)], result: 'none' },
+  ringbuf_output: { name: 'ring_output', args: [i32(1), i32(2), i32(3), i64(4)], result: 's32' },
+  ringbuf_query: { name: 'ring_query', args: [i32(1), i64(2)], result: 'i64' },
 };
 
 function lowerNative(map: BpfMap, helper: Helper): NativeCall | undefined {

@@ -1,6 +1,15 @@
 import { MAP_CREATE_FLAGS } from '../../sys/flags.ts';
-import { type Addr, at, NULL } from '../memory/index.ts';
+import { type Addr, NULL } from '../memory/index.ts';
 import type { Machine } from '../objects/machine.ts';
+import {
+  BLOOM_HASHES,
+  BLOOM_HEADER,
+  BLOOM_MASK,
+  BLOOM_SEED,
+  BLOOM_SET,
+  BLOOM_VALUE_SIZE,
+} from '../wasm/assembly/queue-layout.ts';
+import type { KernelFunctions } from '../wasm/native.ts';
 import {
   type Check,
   checkFlags,
@@ -10,8 +19,7 @@ import {
   KMALLOC_MAX_SIZE,
   refuse,
 } from './checks.ts';
-import { jhash } from './jhash.ts';
-import { BpfMap, errno, type MapShape, type Status, type SysValue } from './map.ts';
+import { BpfMap, errno, type MapShape, type NativeOperations, type Status, type SysValue } from './map.ts';
 
 const DEFAULT_HASHES = 5;
 const MOST_HASHES = 15n;
@@ -30,47 +38,40 @@ export const checkBloomFilter: Check = (shape) =>
       : undefined,
   );
 
-/** A set of values that can say "not in it" and "perhaps in it". */
+/** A set of values that can say "not in it" and "perhaps in it"; WebAssembly keeps it (`wasm/assembly/bloom.ts`). */
 export class BloomFilterMap extends BpfMap {
-  readonly #hashes: number;
-  /** A power of two. */
-  readonly #bits: number;
   readonly #set: Addr;
-  readonly #seed: number;
+  readonly #functions: KernelFunctions;
 
   constructor(machine: Machine, shape: MapShape) {
     super(machine, shape);
-    this.#hashes = Number(shape.extra) || DEFAULT_HASHES;
-    this.#bits = bitsFor(shape.maxEntries, this.#hashes);
-    this.#seed = shape.flags & MAP_CREATE_FLAGS.BPF_F_ZERO_SEED ? 0 : machine.random();
-    const mapping = { kind: 'kernel', owner: this.label, access: 'none' } as const;
-    this.#set = machine.memory.allocate(this.#bits / 8, mapping);
+    const { memory } = machine;
+    const hashes = Number(shape.extra) || DEFAULT_HASHES;
+    const bits = bitsFor(shape.maxEntries, hashes);
+    this.#functions = memory.native.functions;
+    this.#set = memory.allocate(bits / 8, { kind: 'kernel', owner: this.label, access: 'none' });
+    memory.writeU32(this.addr + BLOOM_SET, this.#set);
+    memory.writeU32(this.addr + BLOOM_MASK, bits - 1);
+    memory.writeU32(this.addr + BLOOM_HASHES, hashes);
+    const seed = shape.flags & MAP_CREATE_FLAGS.BPF_F_ZERO_SEED ? 0 : machine.random();
+    memory.writeU32(this.addr + BLOOM_SEED, seed);
+    memory.writeU32(this.addr + BLOOM_VALUE_SIZE, shape.valueSize);
   }
 
-  /** Byte and bit that the `n`th hash function points to. */
-  #place(value: Addr, n: number): readonly [Addr, number] {
-    const hash = jhash(this.machine.memory.view, value, this.shape.valueSize, (this.#seed + n) >>> 0);
-    const bit = (hash & (this.#bits - 1)) >>> 0;
-    return [at(this.#set, Math.floor(bit / 8)), 1 << (bit & 7)];
+  protected override get headerSize(): number {
+    return BLOOM_HEADER;
+  }
+
+  override get native(): NativeOperations {
+    return { push: { name: 'bloom_push' }, peek: { name: 'bloom_peek' } };
   }
 
   override push(value: Addr, flags: number): Status {
-    if (flags !== 0) return errno('EINVAL');
-    const { u8 } = this.machine.memory;
-    for (let n = 0; n < this.#hashes; n++) {
-      const [byte, bit] = this.#place(value, n);
-      u8[byte]! |= bit;
-    }
-    return 0;
+    return this.#functions.bloom_push(this.addr, value, BigInt(flags));
   }
 
   override peek(value: Addr): Status {
-    const { u8 } = this.machine.memory;
-    for (let n = 0; n < this.#hashes; n++) {
-      const [byte, bit] = this.#place(value, n);
-      if ((u8[byte]! & bit) === 0) return errno('ENOENT');
-    }
-    return 0;
+    return this.#functions.bloom_peek(this.addr, value);
   }
 
   override pop(_value: Addr): Status {

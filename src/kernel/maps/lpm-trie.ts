@@ -1,12 +1,36 @@
-import { MAP_CREATE_FLAGS, MAP_UPDATE_FLAGS } from '../../sys/flags.ts';
-import { type Addr, NULL } from '../memory/index.ts';
+import { MAP_CREATE_FLAGS } from '../../sys/flags.ts';
+import { type Addr, type Mapping, NULL } from '../memory/index.ts';
+import type { Machine } from '../objects/machine.ts';
+import {
+  INDEX_SIZE,
+  LPM_DATA,
+  LPM_DATA_SIZE,
+  LPM_HEADER,
+  LPM_KEY_DATA,
+  LPM_MAX_ENTRIES,
+  LPM_STRIDE,
+  LPM_VALUE_OFFSET,
+  LPM_VALUE_SIZE,
+} from '../wasm/assembly/lpm-layout.ts';
+import type { KernelFunctions } from '../wasm/native.ts';
 import { genericBatchRead } from './batch.ts';
 import { type Check, checkFlags, checkNonZero, first, KMALLOC_MAX_SIZE, refuse } from './checks.ts';
-import { type BatchRead, BpfMap, errno, type MapElement, type Status, type SysValue } from './map.ts';
+import { narrow } from './hash.ts';
+import {
+  type BatchRead,
+  BpfMap,
+  errno,
+  type MapElement,
+  type MapShape,
+  type NativeOperations,
+  roundUp8,
+  type Status,
+  type SysValue,
+} from './map.ts';
 
 const F = MAP_CREATE_FLAGS;
 /** Bytes of `struct bpf_lpm_trie_key` before the data: the prefix's length in bits. */
-const HEADER = 4;
+const HEADER = LPM_KEY_DATA;
 const MAX_DATA = 256;
 /** `sizeof(struct lpm_trie_node)`. */
 const NODE_SIZE = 40;
@@ -26,146 +50,135 @@ export const checkLpmTrie: Check = (shape) =>
       : undefined,
   );
 
-interface Prefix {
-  readonly bits: number;
-  readonly data: Uint8Array;
-  readonly key: Addr;
-  value: Addr;
-}
+/** Bytes of the first nodes that a trie takes, and most that it takes at once. */
+const FIRST_CHUNK = 4096;
+const LARGEST_CHUNK = 1 << 20;
+/** Nodes that an update may need. */
+const LEAST_NODES = 2;
+/** Nodes from which on lookups have an index: before, the trie is not deep, and writing the index would cost more. */
+const INDEXED = 512;
+/** Bytes of a key's data that a node has in a word of its own. */
+const WORD = 4;
 
-/** The longest prefix that matches. Keys are walked as Linux walks its trie: what is inside a prefix before it. */
+/** The longest prefix that matches: a trie that WebAssembly keeps in the kernel's memory (`wasm/assembly/lpm.ts`). */
 export class LpmTrieMap extends BpfMap {
-  /** By the masked data and the length. */
-  readonly #prefixes = new Map<string, Prefix>();
-  /** How many prefixes there are of each length. */
-  readonly #lengths = new Map<number, number>();
-  /** All prefixes in the order of a walk, until one is added or removed. */
-  #walk: Prefix[] | undefined;
+  readonly #functions: KernelFunctions;
+  readonly #nodes: Mapping;
+  readonly #stride: number;
+  readonly #blocks: Addr[] = [];
+  /** Nodes that there is memory for. */
+  #capacity = 0;
+  #indexed = false;
+  /** A key's worth of memory, for the walk over all keys. */
+  readonly #next: Addr;
   override readonly batches = { lookup: true, update: true, delete: true } as const;
 
-  get #maxBits(): number {
-    return (this.shape.keySize - HEADER) * 8;
+  constructor(machine: Machine, shape: MapShape) {
+    super(machine, shape);
+    const { memory } = machine;
+    const dataSize = shape.keySize - HEADER;
+    const valueOffset = LPM_DATA + (dataSize > WORD ? roundUp8(dataSize) : 0);
+    this.#functions = memory.native.functions;
+    this.#stride = valueOffset + roundUp8(shape.valueSize);
+    this.#nodes = {
+      kind: 'map_value',
+      owner: this.label,
+      access: this.valueAccess,
+      cells: { stride: this.#stride, offset: valueOffset, size: shape.valueSize },
+    };
+    this.#next = memory.allocate(shape.keySize, {
+      kind: 'map_value',
+      owner: `${this.label}: key`,
+      access: 'r',
+    });
+    const words: readonly [offset: number, value: number][] = [
+      [LPM_MAX_ENTRIES, shape.maxEntries],
+      [LPM_DATA_SIZE, dataSize],
+      [LPM_VALUE_SIZE, shape.valueSize],
+      [LPM_VALUE_OFFSET, valueOffset],
+      [LPM_STRIDE, this.#stride],
+    ];
+    for (const [offset, value] of words) memory.writeU32(this.addr + offset, value);
+    memory.native.hooks.set(this.addr, { grow: () => this.#grow() });
   }
 
-  #read(key: Addr): { bits: number; data: Uint8Array } {
-    const { memory } = this.machine;
+  protected override get headerSize(): number {
+    return LPM_HEADER;
+  }
+
+  override get native(): NativeOperations {
     return {
-      bits: memory.readU32(key),
-      data: memory.read((key + HEADER) as Addr, this.shape.keySize - HEADER),
+      lookup: { name: this.shape.keySize === HEADER + WORD ? 'lpm_lookup4' : 'lpm_lookup' },
+      update: { name: 'lpm_update' },
+      delete: { name: 'lpm_delete' },
     };
   }
 
-  #exact(key: Addr): Prefix | undefined {
-    const { bits, data } = this.#read(key);
-    return bits > this.#maxBits ? undefined : this.#prefixes.get(name(bits, data));
+  /** Takes memory for more nodes: about half as many as there are. @returns false when there is none */
+  #grow(): boolean {
+    const { memory } = this.machine;
+    const wanted = Math.max(Math.floor(FIRST_CHUNK / this.#stride), this.#capacity >> 1);
+    const most = Math.max(Math.floor(LARGEST_CHUNK / this.#stride), LEAST_NODES);
+    for (let count = Math.max(Math.min(wanted, most), LEAST_NODES); count >= LEAST_NODES; count >>= 1) {
+      const block = memory.tryAllocate(count * this.#stride, this.#nodes);
+      if (block === NULL) continue;
+      this.#blocks.push(block);
+      this.#capacity += count;
+      this.#functions.lpm_add(this.addr, block, count);
+      if (this.#capacity >= INDEXED) this.#index();
+      return true;
+    }
+    return false;
+  }
+
+  /** Lookups then begin some way down. */
+  #index(): void {
+    if (this.#indexed) return;
+    const { memory } = this.machine;
+    const index = memory.tryAllocate(INDEX_SIZE, { kind: 'kernel', owner: this.label, access: 'none' });
+    if (index === NULL) return;
+    this.#indexed = true;
+    this.#blocks.push(index);
+    this.#functions.lpm_index(this.addr, index);
   }
 
   lookup(key: Addr): Addr {
-    const { bits, data } = this.#read(key);
-    if (bits > this.#maxBits) return NULL;
-    for (const length of [...this.#lengths.keys()].sort((a, b) => b - a)) {
-      const prefix = length <= bits ? this.#prefixes.get(name(length, data)) : undefined;
-      if (prefix) return prefix.value;
-    }
-    return NULL;
+    return (this.#functions.lpm_lookup(this.addr, key) >>> 0) as Addr;
   }
 
   update(key: Addr, value: Addr, flags: number): Status {
-    if (flags > MAP_UPDATE_FLAGS.BPF_EXIST) return errno('EINVAL');
-    const { memory } = this.machine;
-    const { bits, data } = this.#read(key);
-    if (bits > this.#maxBits) return errno('EINVAL');
-    const old = this.#exact(key);
-    if (old && flags === MAP_UPDATE_FLAGS.BPF_NOEXIST) return errno('EEXIST');
-    if (!old && flags === MAP_UPDATE_FLAGS.BPF_EXIST) return errno('ENOENT');
-    if (!old && this.#prefixes.size >= this.shape.maxEntries) return errno('ENOSPC');
-    const owner = this.label;
-    const place = memory.tryAllocate(this.shape.valueSize, {
-      kind: 'map_value',
-      owner,
-      access: this.valueAccess,
-    });
-    if (place === NULL) return errno('ENOMEM');
-    memory.copy(place, value, this.shape.valueSize);
-    if (old) this.#discard(old);
-    const keyPlace = memory.allocate(this.shape.keySize, {
-      kind: 'map_value',
-      owner: `${owner}: key`,
-      access: 'r',
-    });
-    memory.copy(keyPlace, key, this.shape.keySize);
-    this.#prefixes.set(name(bits, data), { bits, data, key: keyPlace, value: place });
-    this.#lengths.set(bits, (this.#lengths.get(bits) ?? 0) + 1);
-    this.#walk = undefined;
-    return 0;
+    return this.#functions.lpm_put(this.addr, key, value, narrow(flags));
   }
 
   delete(key: Addr): Status {
-    if (this.machine.memory.readU32(key) > this.#maxBits) return errno('EINVAL');
-    const prefix = this.#exact(key);
-    if (!prefix) return errno('ENOENT');
-    this.#discard(prefix);
-    return 0;
+    return this.#functions.lpm_delete(this.addr, key);
   }
 
-  #discard(prefix: Prefix): void {
-    const { grace, memory } = this.machine;
-    this.#prefixes.delete(name(prefix.bits, prefix.data));
-    const left = this.#lengths.get(prefix.bits)! - 1;
-    if (left === 0) this.#lengths.delete(prefix.bits);
-    else this.#lengths.set(prefix.bits, left);
-    this.#walk = undefined;
-    grace.after(() => {
-      memory.free(prefix.key);
-      memory.free(prefix.value);
-    });
-  }
-
-  #walked(): Prefix[] {
-    this.#walk ??= [...this.#prefixes.values()].sort(inWalkOrder);
-    return this.#walk;
-  }
-
+  /** What is inside a prefix comes before it, as Linux walks its trie. */
   nextKey(key: Uint8Array | undefined): SysValue {
-    const walk = this.#walked();
-    const prefix = key && this.#exact(this.keyIn(key));
-    const next = walk[prefix ? walk.indexOf(prefix) + 1 : 0];
-    return next ? this.machine.memory.read(next.key, this.shape.keySize) : errno('ENOENT');
+    const from = key ? this.keyIn(key) : NULL;
+    if (this.#functions.lpm_next(this.addr, from, this.#next) === 0) return errno('ENOENT');
+    return this.machine.memory.read(this.#next, this.shape.keySize);
   }
 
   override batchRead(cursor: Uint8Array | undefined, count: number): BatchRead {
     return genericBatchRead(this, cursor, count);
   }
 
+  /** The key's place is the same for all. */
   override *elements(): Iterable<MapElement> {
-    for (const { key, value } of [...this.#walked()]) yield { key, value };
+    for (let from: Addr = NULL; this.#functions.lpm_next(this.addr, from, this.#next) !== 0; ) {
+      const value = this.lookup(this.#next);
+      if (value !== NULL) yield { key: this.#next, value };
+      from = this.#next;
+    }
   }
 
   override destroy(): void {
-    for (const prefix of [...this.#prefixes.values()]) this.#discard(prefix);
+    const { memory } = this.machine;
+    memory.native.hooks.delete(this.addr);
+    for (const block of this.#blocks) memory.free(block);
+    memory.free(this.#next);
     super.destroy();
   }
-}
-
-function bit(data: Uint8Array, n: number): number {
-  return (data[n >> 3]! >> (7 - (n & 7))) & 1;
-}
-
-/** What identifies a prefix: its length and its data without the bits behind it. */
-function name(bits: number, data: Uint8Array): string {
-  const whole = bits >> 3;
-  const rest = bits & 7;
-  let text = String.fromCharCode(bits, ...data.subarray(0, whole));
-  if (rest > 0) text += String.fromCharCode(data[whole]! & (0xff00 >> rest) & 0xff);
-  return text;
-}
-
-/** Left before right, and what is inside a prefix before it. */
-function inWalkOrder(a: Prefix, b: Prefix): number {
-  const common = Math.min(a.bits, b.bits);
-  for (let n = 0; n < common; n++) {
-    const difference = bit(a.data, n) - bit(b.data, n);
-    if (difference !== 0) return difference;
-  }
-  return b.bits - a.bits;
 }

@@ -1,6 +1,13 @@
-import { MAP_UPDATE_FLAGS } from '../../sys/flags.ts';
-import { type Addr, at, NULL } from '../memory/index.ts';
+import { type Addr, NULL } from '../memory/index.ts';
 import type { Machine } from '../objects/machine.ts';
+import {
+  QUEUE_HEADER,
+  QUEUE_IS_STACK,
+  QUEUE_MAX_ENTRIES,
+  QUEUE_VALUE_SIZE,
+  QUEUE_VALUES,
+} from '../wasm/assembly/queue-layout.ts';
+import type { KernelFunctions } from '../wasm/native.ts';
 import {
   type Check,
   checkFlags,
@@ -10,7 +17,8 @@ import {
   KMALLOC_MAX_SIZE,
   refuse,
 } from './checks.ts';
-import { BpfMap, errno, type MapShape, type Status, type SysValue } from './map.ts';
+import { narrow } from './hash.ts';
+import { BpfMap, errno, type MapShape, type NativeOperations, type Status, type SysValue } from './map.ts';
 
 export const checkQueue: Check = (shape) =>
   first(
@@ -22,57 +30,47 @@ export const checkQueue: Check = (shape) =>
       : undefined,
   );
 
-/** Values without keys: first in, first out for a queue; last in, first out for a stack. */
+/**
+ * Values without keys: first in, first out for a queue; last in, first out for a stack. WebAssembly keeps them
+ * (`wasm/assembly/queue.ts`).
+ */
 export class QueueMap extends BpfMap {
   readonly #values: Addr;
-  /** Slot of the oldest value. */
-  #tail = 0;
-  #count = 0;
+  readonly #functions: KernelFunctions;
 
   constructor(machine: Machine, shape: MapShape) {
     super(machine, shape);
-    this.#values = machine.memory.allocate(shape.valueSize * shape.maxEntries, {
+    const { memory } = machine;
+    this.#functions = memory.native.functions;
+    this.#values = memory.allocate(shape.valueSize * shape.maxEntries, {
       kind: 'map_value',
       owner: this.label,
       access: 'none',
     });
+    memory.writeU32(this.addr + QUEUE_VALUES, this.#values);
+    memory.writeU32(this.addr + QUEUE_VALUE_SIZE, shape.valueSize);
+    memory.writeU32(this.addr + QUEUE_MAX_ENTRIES, shape.maxEntries);
+    memory.writeU32(this.addr + QUEUE_IS_STACK, shape.type === 'stack' ? 1 : 0);
   }
 
-  /** Address of the `n`th oldest value. */
-  #place(n: number): Addr {
-    return at(this.#values, ((this.#tail + n) % this.shape.maxEntries) * this.shape.valueSize);
+  protected override get headerSize(): number {
+    return QUEUE_HEADER;
+  }
+
+  override get native(): NativeOperations {
+    return { push: { name: 'queue_push' }, pop: { name: 'queue_pop' }, peek: { name: 'queue_peek' } };
   }
 
   override push(value: Addr, flags: number): Status {
-    if (flags > MAP_UPDATE_FLAGS.BPF_EXIST || flags & MAP_UPDATE_FLAGS.BPF_NOEXIST) return errno('EINVAL');
-    if (this.#count === this.shape.maxEntries) {
-      // BPF_EXIST: the oldest makes room.
-      if (flags !== MAP_UPDATE_FLAGS.BPF_EXIST) return errno('E2BIG');
-      this.#tail = (this.#tail + 1) % this.shape.maxEntries;
-      this.#count -= 1;
-    }
-    this.machine.memory.copy(this.#place(this.#count), value, this.shape.valueSize);
-    this.#count += 1;
-    return 0;
+    return this.#functions.queue_put(this.addr, value, narrow(flags));
   }
 
   override peek(value: Addr): Status {
-    const { memory } = this.machine;
-    const { valueSize, type } = this.shape;
-    if (this.#count === 0) {
-      memory.fill(value, valueSize, 0);
-      return errno('ENOENT');
-    }
-    memory.copy(value, this.#place(type === 'stack' ? this.#count - 1 : 0), valueSize);
-    return 0;
+    return this.#functions.queue_peek(this.addr, value);
   }
 
   override pop(value: Addr): Status {
-    const status = this.peek(value);
-    if (status !== 0) return status;
-    this.#count -= 1;
-    if (this.shape.type === 'queue') this.#tail = (this.#tail + 1) % this.shape.maxEntries;
-    return 0;
+    return this.#functions.queue_pop(this.addr, value);
   }
 
   lookup(_key: Addr): Addr {

@@ -16,6 +16,8 @@ export interface NativeHost {
   readonly grow: (map: number) => boolean;
   /** Lets go of what the special fields of an element's values hold. */
   readonly release: (map: number, element: number) => void;
+  /** Tells who waits for a ring buffer's records that there is one. */
+  readonly wake: (map: number) => void;
   /** Whether the thread may sleep while it waits for another; a page's main thread may not. */
   readonly mayWait: boolean;
 }
@@ -24,6 +26,7 @@ export interface NativeHost {
 export interface MapHooks {
   readonly grow?: () => boolean;
   readonly release?: (element: number) => void;
+  readonly wake?: () => void;
 }
 
 /** The functions over the kernel's memory, with the maps that they call back. */
@@ -36,6 +39,7 @@ export class Native {
     this.functions = instantiate(memory, {
       grow: (map) => this.hooks.get(map)?.grow?.() ?? false,
       release: (map, element) => this.hooks.get(map)?.release?.(element),
+      wake: (map) => this.hooks.get(map)?.wake?.(),
       mayWait: mayWait(),
     });
   }
@@ -78,6 +82,7 @@ export function instantiate(memory: WasmMemory, host: NativeHost): KernelFunctio
     host: {
       grow: (map: number) => (host.grow(map >>> 0) ? 1 : 0),
       release: (map: number, element: number) => host.release(map >>> 0, element >>> 0),
+      wake: (map: number) => host.wake(map >>> 0),
       mayWait: new wasm.Global({ value: 'i32' }, host.mayWait ? 1 : 0),
     },
   });

@@ -8,3 +8,6 @@ export declare function release(map: u32, element: u32): void;
 
 /** 1 where a thread may sleep while it waits for another, 0 on a page's main thread. */
 export declare const mayWait: u32;
+
+/** Tells who waits for a ring buffer's records that there is one. */
+export declare function wake(map: u32): void;

@@ -6,6 +6,7 @@
  * `u32`; what programs give is proven by the verifier and not checked again. There is no runtime and no data of its own:
  * everything is in blocks that the kernel allocates.
  */
+export { bloom_peek, bloom_push } from './bloom';
 export { hash_add } from './free-list';
 export {
   hash_after,
@@ -31,6 +32,16 @@ export {
 } from './hash';
 export { jhash } from './jhash';
 export { spin_lock, spin_unlock } from './lock';
+export {
+  lpm_add,
+  lpm_delete,
+  lpm_index,
+  lpm_lookup,
+  lpm_lookup4,
+  lpm_next,
+  lpm_put,
+  lpm_update,
+} from './lpm';
 export { lru_begin } from './lru';
 export {
   lru_delete,
@@ -45,3 +56,13 @@ export {
   lru_update,
   lru_update_percpu,
 } from './lru-hash';
+export { queue_peek, queue_pop, queue_push, queue_put } from './queue';
+export {
+  ring_consume,
+  ring_discard,
+  ring_next,
+  ring_output,
+  ring_query,
+  ring_reserve,
+  ring_submit,
+} from './ringbuf';
