@@ -15,6 +15,7 @@ await build({
     pcap: 'src/pcap/index.ts',
     sys: 'src/sys/index.ts',
     cli: 'src/cli/main.ts',
+    worker: 'src/cli/run/worker.ts',
     'conformance-plugin': 'src/cli/conformance-plugin.ts',
   },
   outdir: 'dist',

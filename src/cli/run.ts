@@ -30,6 +30,7 @@ const fact: CommandFact = {
       about: 'write the packets as the program left them, dropped ones left out',
     },
     { name: '--repeat', value: 'N', about: 'run the program N times on each packet' },
+    { name: '--cpus', value: 'N', about: 'run on N processors, each packet on that of its flow (1)' },
     {
       name: '--kernel',
       value: 'KERNEL',
@@ -48,7 +49,9 @@ const fact: CommandFact = {
   notes: `PROGRAM may be left out when the object has one entry point. Programs of type xdp, sched_cls, sched_act and
 socket_filter run; packets of IP, loopback and Linux cooked captures get an Ethernet header first. A socket filter sees
 the frame from its Ethernet header on, as on a packet socket. OUT is pcapng when its name ends so, else pcap, and
-appears when it is whole. --repeat runs a program again on what it left of the packet, as Linux does.
+appears when it is whole. --repeat runs a program again on what it left of the packet, as Linux does. --cpus gives each
+packet to a processor by the hash of its flow, as network cards do: packets of a flow stay in order. Each processor has its
+own values in per-CPU maps.
 
 --json prints one object: object, program, type, kernel {name, release}, capture {file, format, link_types, converted
 [{link_type, how}], cut_packets}, packets, repeat, mean_ns, elapsed_ms, verdicts [{name, packets, share}], bytes {kept, cut} (socket
@@ -56,6 +59,8 @@ filters), refused [{reason, packets}], maps [{name, type, key_type, value_type, 
 or {key, values [{cpu, value}]}]}], globals [{name, section, type, value}], records [{map, type, records, bytes, lost}], trace
 [line], out {file, packets}, interrupted. Integers beyond 2^53 are strings; bytes without a type are hexadecimal.`,
 };
+
+const MOST_CPUS = 64;
 
 /** `skep run OBJECT [PROGRAM] --pcap IN`. */
 export const runCommand: Command = { fact, run };
@@ -85,6 +90,7 @@ async function run(args: Arguments, io: Io): Promise<number> {
     observed = await openKernel(kernelName, {
       btf: kernelTypes(args.options.get('--btf'), spec),
       interpret: args.options.has('--interpret'),
+      cpus: processors(args, io, kernelName),
     });
     using object = loadObject(observed.kernel, spec, { programs: [name] });
     return await runLoaded({ args, io, path, repeat, input, observed, object, name });
@@ -92,6 +98,23 @@ async function run(args: Arguments, io: Io): Promise<number> {
     await input.close();
     observed?.kernel.close();
   }
+}
+
+/** @throws InputError where only one can do what was asked for */
+function processors(args: Arguments, io: Io, kernel: KernelName): number {
+  const cpus = countOption(fact, args, '--cpus', 1);
+  if (cpus === 1) return 1;
+  const other =
+    kernel === 'linux'
+      ? '--kernel linux'
+      : ['--out', '--repeat', '--interpret'].find((name) => args.options.has(name));
+  if (other !== undefined || cpus > MOST_CPUS) {
+    const reason = other === undefined ? `is at most ${MOST_CPUS}` : `does not go with ${other}`;
+    throw new InputError('cli-usage', `--cpus ${cpus} ${reason} (skep help run)`);
+  }
+  if (typeof SharedArrayBuffer !== 'undefined') return cpus;
+  io.stderr('skep: threads can not share memory here, so the program runs on one processor\n');
+  return 1;
 }
 
 /** The program that is named; else the only one that no other tail-calls. */
@@ -200,7 +223,7 @@ async function runOneByOne({ loaded, ...way }: Way): Promise<Ran> {
 async function runManyAtOnce({ loaded, type, progress, interrupted, drain }: Way): Promise<Ran> {
   const { observed, object, name, repeat, input } = loaded;
   const options = { name: input.path, repeat, drain };
-  using capture = observed.captureRun!(object.program(name).fd, options);
+  await using capture = observed.captureRun!(object.program(name).fd, options);
   await runBatches({ capture, input, progress, interrupted });
   const { format, interfaces, conversions, counts } = capture;
   return { tally: tallyOf(counts, type), format, interfaces, conversions };

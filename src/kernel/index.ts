@@ -5,4 +5,6 @@ export { createKernel, EmbeddedKernel, type KernelOptions } from './kernel.ts';
 export type { Memory, MemoryUse } from './memory/index.ts';
 export { type Clock, SimulatedClock } from './objects/machine.ts';
 export type { PerfRecord } from './objects/perf-event.ts';
+export { ParallelRun, type ParallelRunOptions } from './parallel/parallel-run.ts';
+export type { ProcessorAnswer, ProcessorOrder, Thread, ThreadMaker } from './parallel/port.ts';
 export { ALL_CAPABILITIES, type Capabilities, NO_CAPABILITIES } from './verifier/index.ts';

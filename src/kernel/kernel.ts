@@ -4,7 +4,7 @@ import { parseBtf } from '../btf/index.ts';
 import type { FileCalls, HookCalls } from '../sys/files.ts';
 import type { Bpf, Fd, Kernel, Mapping, SystemCalls } from '../sys/kernel.ts';
 import { PERF_SAMPLE, PERF_SOFTWARE, PERF_TYPES } from '../sys/perf.ts';
-import { CaptureRun, type CaptureRunOptions } from './batch/capture-run.ts';
+import { type CaptureHost, CaptureRun, type CaptureRunOptions } from './batch/capture-run.ts';
 import { isImplemented } from './helpers/callable.ts';
 import type { RunKernel, Task } from './interpreter/index.ts';
 import { Jit } from './jit/index.ts';
@@ -24,6 +24,7 @@ import { PerfEvent, type PerfRecord } from './objects/perf-event.ts';
 import { Program } from './objects/program.ts';
 import { closeServices, createServices } from './objects/services.ts';
 import { EmbeddedSystemCalls } from './os.ts';
+import { ParallelRun, type ParallelRunOptions } from './parallel/parallel-run.ts';
 import { fileCalls, hookCalls } from './syscall/files.ts';
 import { createBpf, type KernelState } from './syscall/index.ts';
 import { EmbeddedNet } from './syscall/net.ts';
@@ -55,6 +56,8 @@ export interface KernelOptions {
   readonly btf?: Uint8Array;
   /** Kernel configuration, as `.kconfig` externs read it (`CONFIG_HZ` is `250`). */
   readonly config?: Readonly<Record<string, string>>;
+  /** Its memory can be shared with threads, for runs on several processors; needs `SharedArrayBuffer`. Default false. */
+  readonly shared?: boolean;
   /** Programs are interpreted, every access checked while they run; default false: they are compiled. */
   readonly interpret?: boolean;
   /** Takes the lines of `bpf_trace_printk`, without their newlines. */
@@ -101,7 +104,13 @@ export class EmbeddedKernel implements Kernel {
     if (!Number.isInteger(cpu) || cpu < 0 || cpu >= this.possibleCpus) {
       throw wrongOption(`cpu is ${cpu}, but the kernel has CPUs 0 to ${this.possibleCpus - 1}`);
     }
-    this.memory = new Memory(options.memoryLimit === undefined ? {} : { limit: options.memoryLimit });
+    if (options.shared && typeof SharedArrayBuffer === 'undefined') {
+      throw wrongOption('shared memory is not available here (a page needs cross-origin isolation for it)');
+    }
+    this.memory = new Memory({
+      ...(options.memoryLimit !== undefined && { limit: options.memoryLimit }),
+      ...(options.shared && { shared: true }),
+    });
     if (options.trace) this.#traceReaders.add(options.trace);
     this.#state = this.#createState(cpu);
     this.runtime = this.#createRuntime();
@@ -318,15 +327,24 @@ export class EmbeddedKernel implements Kernel {
    */
   captureRun(prog: Fd, options: CaptureRunOptions = {}): CaptureRun {
     const program = this.#object(prog, Program, 'program');
-    return new CaptureRun(
-      {
-        kernel: this.runtime,
-        testRun: (attr) => this.bpf.prog_test_run({ ...attr, prog_fd: prog }),
-        countRuns: (runs, nanoseconds) => countRuns(this.#state, program, runs, nanoseconds),
-      },
-      program,
-      options,
-    );
+    return new CaptureRun(this.#captureHost(prog, program), program, options);
+  }
+
+  /**
+   * The same on all of the kernel's processors at once, each a thread; the kernel is made with `shared` memory.
+   * @throws InputError for a program that does not run on packets, or does what is not done on several processors
+   */
+  parallelRun(prog: Fd, options: ParallelRunOptions): ParallelRun {
+    const program = this.#object(prog, Program, 'program');
+    return new ParallelRun(this.#captureHost(prog, program), program, options);
+  }
+
+  #captureHost(prog: Fd, program: Program): CaptureHost {
+    return {
+      kernel: this.runtime,
+      testRun: (attr) => this.bpf.prog_test_run({ ...attr, prog_fd: prog }),
+      countRuns: (runs, nanoseconds) => countRuns(this.#state, program, runs, nanoseconds),
+    };
   }
 
   /** What is allocated in its memory. */

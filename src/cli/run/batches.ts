@@ -1,12 +1,12 @@
 /** Runs one program over a capture, many packets at once. */
-import type { CaptureCounts, CaptureRun } from '../../kernel/index.ts';
+import type { CaptureCounts, CaptureRun, ParallelRun } from '../../kernel/index.ts';
 import type { CaptureInput } from './input.ts';
 import type { Progress } from './progress.ts';
 import { emptyTally, type Tally, TURN } from './tally.ts';
 import type { PacketType } from './verdicts.ts';
 
 export interface BatchedRun {
-  readonly capture: CaptureRun;
+  readonly capture: CaptureRun | ParallelRun;
   readonly input: CaptureInput;
   readonly progress: Progress;
   /** Asked now and then. */
@@ -25,15 +25,20 @@ export async function runBatches({ capture, input, progress, interrupted }: Batc
     }
     return !interrupted();
   };
+  const giveUp = async () => {
+    if ('abort' in capture) await capture.abort();
+  };
   for (;;) {
+    const room = capture.ready();
+    if (room) await room;
     if (!input.immediate) await input.wait();
     const size = input.read(capture.space());
     if (size === 0) break;
     capture.filled(size);
-    while (!capture.work(turned + TURN)) if (!(await goOn())) return;
-    if (!(await goOn())) return;
+    while (!capture.work(turned + TURN)) if (!(await goOn())) return giveUp();
+    if (!(await goOn())) return giveUp();
   }
-  capture.end();
+  await capture.end();
 }
 
 /** What was counted, in the words of the program's type. */

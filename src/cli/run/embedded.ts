@@ -3,16 +3,26 @@ import type { LoadedObject } from '../../loader/index.ts';
 import type { Fd } from '../../sys/index.ts';
 import type { KernelChoice, ObservedKernel } from './kernel.ts';
 import type { RecordCount } from './report.ts';
+import { makeThread } from './threads.ts';
 
 /** A kernel of this process's own. */
-export function openEmbedded({ btf, interpret }: KernelChoice): ObservedKernel {
+export function openEmbedded({ btf, interpret, cpus }: KernelChoice): ObservedKernel {
   const lines: string[] = [];
-  const kernel = createKernel({ trace: (line) => lines.push(line), interpret, ...(btf && { btf }) });
+  const kernel = createKernel({
+    trace: (line) => lines.push(line),
+    interpret,
+    cpus,
+    shared: cpus > 1,
+    ...(btf && { btf }),
+  });
   return {
     kernel,
     trace: () => lines,
     watch: (object) => watch(kernel, object),
-    captureRun: (program, options) => kernel.captureRun(program, options),
+    captureRun: (program, options) =>
+      cpus === 1
+        ? kernel.captureRun(program, options)
+        : kernel.parallelRun(program, { ...options, threads: makeThread }),
   };
 }
 

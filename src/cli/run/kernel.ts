@@ -1,5 +1,5 @@
 /** The kernel that a run uses, with what it tells beside bpf(2). */
-import type { CaptureRun, CaptureRunOptions } from '../../kernel/index.ts';
+import type { CaptureRun, CaptureRunOptions, ParallelRun } from '../../kernel/index.ts';
 import type { LoadedObject } from '../../loader/index.ts';
 import type { Fd, Kernel } from '../../sys/index.ts';
 import type { RecordCount } from './report.ts';
@@ -13,7 +13,7 @@ export interface ObservedKernel {
     readonly counts: () => RecordCount[];
   };
   /** Runs a program over a capture many packets at once; absent where that is not done. */
-  readonly captureRun?: (program: Fd, options: CaptureRunOptions) => CaptureRun;
+  readonly captureRun?: (program: Fd, options: CaptureRunOptions) => CaptureRun | ParallelRun;
   /** Lines of `bpf_trace_printk` so far; `null` where they can't be told from other programs'. */
   readonly trace: () => readonly string[] | null;
 }
@@ -26,6 +26,8 @@ export interface KernelChoice {
   readonly btf: Uint8Array | undefined;
   /** Programs are interpreted. */
   readonly interpret: boolean;
+  /** Processors, each a thread where there are several. */
+  readonly cpus: number;
 }
 
 /**

@@ -110,6 +110,9 @@ export class CaptureRun {
     return this.#finder.offset;
   }
 
+  /** There is room for the next piece as soon as one is worked off; on several processors it is waited for. */
+  ready(): undefined {}
+
   /** Where the next piece of the capture goes: the kernel's memory, good until the next call of anything. */
   space(): Uint8Array {
     if (!this.#finder.empty) throw new Bug('a piece of the capture is not worked off yet');
@@ -220,11 +223,7 @@ export class CaptureRun {
   /** Runs a packet as BPF_PROG_TEST_RUN does. */
   #single(data: Uint8Array, cut: boolean): void {
     try {
-      const { retval, duration } = this.#host.testRun({
-        data_in: this.#socket ? withHeaderTwice(data) : data,
-        data_size_out: data.length + ROOM,
-        repeat: this.#repeat,
-      });
+      const { retval, duration } = this.#host.testRun(singleAttributes(data, this.#socket, this.#repeat));
       this.#counts.nanoseconds += duration * this.#repeat;
       if (this.#socket) this.#counts.oneKept(retval, data.length, cut);
       else this.#counts.one(retval, cut);
@@ -235,11 +234,16 @@ export class CaptureRun {
   }
 }
 
+/** What BPF_PROG_TEST_RUN is given for a frame. */
+export function singleAttributes(data: Uint8Array, socket: boolean, repeat: number) {
+  return { data_in: socket ? withHeaderTwice(data) : data, data_size_out: data.length + ROOM, repeat };
+}
+
 /**
  * TEST_RUN takes the Ethernet header off before a socket filter sees the packet. A packet socket does not, so the header is
  * given twice.
  */
-export function withHeaderTwice(frame: Uint8Array): Uint8Array {
+function withHeaderTwice(frame: Uint8Array): Uint8Array {
   const header = frame.subarray(0, ETH_HLEN);
   const twice = new Uint8Array(header.length + frame.length);
   twice.set(header);

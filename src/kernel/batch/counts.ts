@@ -75,6 +75,22 @@ export class Counts implements CaptureCounts {
     this.verdicts.set(verdict, (this.verdicts.get(verdict) ?? 0) + packets);
   }
 
+  /** Adds what was counted elsewhere. */
+  add(other: CaptureCounts): void {
+    this.packets += other.packets;
+    for (const [verdict, packets] of other.verdicts) this.#add(verdict, packets);
+    this.kept += other.kept;
+    this.trimmed += other.trimmed;
+    this.dropped += other.dropped;
+    this.bytesKept += other.bytesKept;
+    this.bytesCut += other.bytesCut;
+    for (const [reason, packets] of other.refused) {
+      this.refused.set(reason, (this.refused.get(reason) ?? 0) + packets);
+    }
+    this.cutAtCapture += other.cutAtCapture;
+    this.nanoseconds += other.nanoseconds;
+  }
+
   /** Counts one packet. */
   one(verdict: number, cut: boolean): void {
     this.packets++;
@@ -97,10 +113,14 @@ export class Counts implements CaptureCounts {
   /** Counts a packet that was not run. @throws what is no refusal of the kernel's */
   refuse(error: unknown, length: number): void {
     if (!(error instanceof InputError) || error.errno === undefined) throw error;
-    const reason = length < SHORTEST ? `shorter than ${SHORTEST} bytes` : error.message;
+    this.refuseFor(length < SHORTEST ? `shorter than ${SHORTEST} bytes` : error.message);
+  }
+
+  /** Counts a packet that was not run. */
+  refuseFor(reason: string): void {
     this.refused.set(reason, (this.refused.get(reason) ?? 0) + 1);
   }
 }
 
 /** Bytes of an Ethernet header, which a packet has at least. */
-export const SHORTEST = 14;
+const SHORTEST = 14;

@@ -2,6 +2,7 @@
  * What a program may do to the packet that it runs on, and so how packets are handed to it: what the verifier let it call
  * and touch decides.
  */
+import type { Insn } from '../../isa/index.ts';
 import { helperName } from '../../sys/helper-ids.ts';
 import type { Helper, MapType } from '../../sys/index.ts';
 import { prototype } from '../helpers/prototypes.ts';
@@ -18,6 +19,8 @@ export type Handling = 'place' | 'frame' | 'single';
 
 export interface Effects {
   readonly handling: Handling;
+  /** Why it is `single`, in the words of who wrote the program. */
+  readonly single?: string;
   /** The program changes the context, so that each packet needs a fresh one. */
   readonly changesContext: boolean;
   /** The program can tell the packet's socket. */
@@ -77,18 +80,14 @@ const SOCKET_FIELD = /^(sk|family|remote_\w+|local_\w+)$/;
 export function effectsOf(program: Program): Effects {
   const programs = reachable(program);
   const found = programs.map(effectsAlone);
-  const handlings = new Set(found.map(({ handling }) => handling));
-  const xdp = program.facts.type === 'xdp';
-  const handling = handlings.has('single')
-    ? 'single'
-    : handlings.has('frame')
-      ? // An skb that moves is more than a frame.
-        xdp
-        ? 'frame'
-        : 'single'
-      : 'place';
+  const moves = found.find(({ moves }) => moves !== undefined)?.moves;
+  // An skb that moves is more than a frame.
+  const single =
+    found.find((effects) => effects.single !== undefined)?.single ??
+    (program.facts.type === 'xdp' ? undefined : moves);
   return {
-    handling,
+    handling: single !== undefined ? 'single' : moves !== undefined ? 'frame' : 'place',
+    ...(single !== undefined && { single }),
     changesContext: found.some((effects) => effects.changesContext),
     seesSocket: found.some((effects) => effects.seesSocket),
     sendsSamples: found.some((effects) => effects.sendsSamples),
@@ -108,55 +107,74 @@ function reachable(program: Program): readonly Program[] {
   return [...found];
 }
 
-function effectsAlone({ facts, verified, usedMaps }: Program): Omit<Effects, 'programs'> {
-  const { context } = PROGRAMS[facts.type];
-  const view = new FieldView(
-    context,
-    facts.expectedAttachType && effectiveAttachType(facts.type, facts.expectedAttachType),
-  );
-  let handling: Handling = usedMaps.some(({ shape }) => BEGINNING.has(shape.type)) ? 'single' : 'place';
-  let changesContext = false;
-  let seesSocket = false;
-  let sendsSamples = false;
-  const atLeast = (other: Handling) => {
-    if (handling !== 'single') handling = other;
+interface Found {
+  /** Why packets have to be run one at a time. */
+  single: string | undefined;
+  /** What may move the packet. */
+  moves: string | undefined;
+  changesContext: boolean;
+  seesSocket: boolean;
+  sendsSamples: boolean;
+}
+
+function effectsAlone(program: Program): Found {
+  const { facts, verified, usedMaps } = program;
+  const { name, type, expectedAttachType: given } = facts;
+  const view = new FieldView(PROGRAMS[type].context, given && effectiveAttachType(type, given));
+  const storage = usedMaps.find(({ shape }) => BEGINNING.has(shape.type));
+  const found: Found = {
+    single: storage && `${name} uses ${storage.label}, which begins anew with each packet`,
+    moves: undefined,
+    changesContext: false,
+    seesSocket: false,
+    sendsSamples: false,
   };
   for (const [slot, insn] of verified.insns.entries()) {
     const proof = verified.proofs.get(slot as never);
     if (insn === undefined || proof?.dead) continue;
     switch (insn.kind) {
-      case 'call': {
-        if (insn.target.kind === 'local') break;
-        const name = insn.target.kind === 'helper' ? helperName(insn.target.id) : undefined;
-        if (name === 'perf_event_output') sendsSamples = true;
-        if (name === undefined || SINGLE.has(name)) handling = 'single';
-        else if (prototype(name, facts.type).args.some(({ kind }) => kind === 'ctx')) {
-          if (!IN_PLACE.has(name)) atLeast('frame');
-          if (!LOOKS.has(name)) changesContext = true;
-        }
+      case 'call':
+        noteCall(found, facts, insn.target);
         break;
-      }
       case 'ldx':
         if (proof?.access === 'ctx') {
-          const name = view.access('read', insn.off, insn.size)?.field.name;
-          if (name === undefined || SOCKET_FIELD.test(name)) seesSocket = true;
+          const field = view.access('read', insn.off, insn.size)?.field.name;
+          if (field === undefined || SOCKET_FIELD.test(field)) found.seesSocket = true;
         }
         break;
       case 'st':
       case 'stx':
       case 'atomic':
       case 'store_release':
-        if (proof?.access === 'ctx') changesContext = true;
+        if (proof?.access === 'ctx') found.changesContext = true;
         break;
       case 'ld_abs':
         // Negative offsets are of headers that may lie in front of the packet.
-        if (insn.imm < 0) handling = 'single';
+        if (insn.imm < 0) found.single ??= `${name} loads headers in front of the packet`;
         break;
       case 'ld_ind':
-        handling = 'single';
+        found.single ??= `${name} loads from offsets that may lie in front of the packet`;
         break;
       default:
     }
   }
-  return { handling, changesContext, seesSocket, sendsSamples };
+  return found;
+}
+
+function noteCall(
+  found: Found,
+  { name, type }: Program['facts'],
+  target: Extract<Insn, { kind: 'call' }>['target'],
+): void {
+  if (target.kind === 'local') return;
+  const helper = target.kind === 'helper' ? helperName(target.id) : undefined;
+  if (helper === undefined) {
+    found.single ??= `${name} calls kernel functions`;
+    return;
+  }
+  if (helper === 'perf_event_output') found.sendsSamples = true;
+  if (SINGLE.has(helper)) found.single ??= `${name} calls bpf_${helper}`;
+  if (!prototype(helper, type).args.some(({ kind }) => kind === 'ctx')) return;
+  if (!IN_PLACE.has(helper)) found.moves ??= `${name} calls bpf_${helper}, which may move the packet`;
+  if (!LOOKS.has(helper)) found.changesContext = true;
 }

@@ -59,8 +59,9 @@ export interface RingWatch {
   /** Addresses of the positions up to which it was read and written. */
   readonly consumer: number;
   readonly producer: number;
-  /** Bytes that may wait. */
+  /** Bytes that may wait, and that it has. */
   readonly most: number;
+  readonly size: number;
 }
 
 /** What the loops have in common. */

@@ -173,7 +173,7 @@ export function loopFacts(
     if (!(map instanceof RingbufMap)) return [];
     const { consumer, producer } = map.pages;
     const size = map.shape.maxEntries;
-    return [{ consumer, producer, most: size <= SMALL_RING ? 0 : size / RING_SHARE }];
+    return [{ consumer, producer, most: size <= SMALL_RING ? 0 : size / RING_SHARE, size }];
   });
   return { type: facts.type, attach: facts.expectedAttachType, effects, rings };
 }

@@ -23,7 +23,7 @@ import { contextPlaces } from './places.ts';
 import { type Current, JitRun, Raised } from './run.ts';
 import { NATIVE, translate } from './translate.ts';
 import { AREA, type PacketPlace, type Unit } from './unit.ts';
-import { type WasmFunction, type WasmTable, wasm } from './wasm/host.ts';
+import { type WasmFunction, type WasmModule, type WasmTable, wasm } from './wasm/host.ts';
 
 /** A program that is ready to run. */
 export interface CompiledProgram {
@@ -35,6 +35,9 @@ export interface CompiledProgram {
   readonly index: number;
   /** Bytes of the module. */
   size: number;
+  /** For other threads, and the names of the functions of the host that it imports. */
+  readonly module: WasmModule;
+  readonly host: readonly string[];
 }
 
 export class Jit {
@@ -127,7 +130,8 @@ export class Jit {
     const { bytes, host, callbacks } = translate(this.#unitOf(program, run));
     const imports: Record<string, WasmFunction> = {};
     for (const [name, { call }] of host) imports[name] = call;
-    const { exports } = new wasm.Instance(new wasm.Module(bytes), {
+    const module = new wasm.Module(bytes);
+    const { exports } = new wasm.Instance(module, {
       skep: {
         ...imports,
         memory: kernel.machine.memory.wasm,
@@ -146,6 +150,8 @@ export class Jit {
       repeat: mayEnd ? (context, times) => repeated(times, () => ended(() => once(context))) : repeat,
       index,
       size: bytes.length,
+      module,
+      host: [...host.keys()],
     };
   }
 

@@ -63,6 +63,18 @@ export interface MemoryOptions {
   readonly limit?: number;
   /** Over a `SharedArrayBuffer`, for worker threads; needs a host that has it. */
   readonly shared?: boolean;
+  /** A part of another thread's memory, to allocate in; the other options are the whole's. */
+  readonly part?: MemoryPart;
+}
+
+/** A block of a shared memory that another thread manages for itself. Plain data, for that thread to be told. */
+export interface MemoryPart {
+  readonly wasm: WasmMemory;
+  /** Bytes that the whole may grow to. */
+  readonly limit: number;
+  /** A page's start. */
+  readonly start: Addr;
+  readonly end: number;
 }
 
 /** What is in use. Two equal answers mean that nothing was leaked between them. */
@@ -81,12 +93,14 @@ export class Memory {
   readonly limit: number;
   #view: DataView<ArrayBufferLike>;
   #u8: Uint8Array<ArrayBufferLike>;
-  readonly #runs = new PageRuns(1);
+  readonly #runs: PageRuns;
   readonly #spans: (Span | undefined)[] = [];
   /** Slabs with a free slot, by size class; the last is used first. */
   readonly #partial: Slab[][] = SLAB_SIZES.map(() => []);
   /** Pages from here on have never been written. */
-  #untouched = 1;
+  #untouched: number;
+  /** Where a part ends. */
+  readonly #partEnd: number | undefined;
   /** Where the blocks of the transactions under way are noted. */
   #notes: Addr[] | undefined;
   #blocks = 0;
@@ -95,11 +109,16 @@ export class Memory {
   #native: Native | undefined;
 
   constructor(options: MemoryOptions = {}) {
-    const limit = Math.min(options.limit ?? 0xffff_0000, 0xffff_0000);
+    const { part, shared = false } = options;
+    const limit = Math.min(part?.limit ?? options.limit ?? 0xffff_0000, 0xffff_0000);
     const maximum = Math.max(Math.floor(limit / WASM_PAGE), 1);
+    const first = part ? part.start / PAGE : 1;
     this.limit = maximum * WASM_PAGE;
-    const shared = options.shared ?? false;
-    this.wasm = createWasmMemory({ initial: Math.min(16, maximum), maximum, ...(shared && { shared }) });
+    this.wasm =
+      part?.wasm ?? createWasmMemory({ initial: Math.min(16, maximum), maximum, ...(shared && { shared }) });
+    this.#runs = new PageRuns(first);
+    this.#untouched = first;
+    this.#partEnd = part?.end;
     this.#view = new DataView(this.wasm.buffer);
     this.#u8 = new Uint8Array(this.wasm.buffer);
   }
@@ -118,6 +137,27 @@ export class Memory {
   get native(): Native {
     this.#native ??= new Native(this.wasm);
     return this.#native;
+  }
+
+  /** Gives another thread a block to allocate in. */
+  makePart(size: number, owner: string): MemoryPart {
+    const bytes = Math.max(Math.ceil(size / PAGE), 1) * PAGE;
+    const start = this.allocate(bytes, { kind: 'kernel', owner, access: 'none' });
+    return { wasm: this.wasm, limit: this.limit, start, end: start + bytes };
+  }
+
+  /** Sees what another thread has made the memory grow by. */
+  refresh(): void {
+    const { buffer } = this.wasm;
+    if (buffer.byteLength === this.#u8.length) return;
+    this.#view = new DataView(buffer);
+    this.#u8 = new Uint8Array(buffer);
+  }
+
+  /** Has the memory grown beforehand by so many bytes, where it may: nothing is used, and views stay as they are. */
+  reserve(size: number): void {
+    const target = Math.min(this.#runs.end * PAGE + size, this.limit);
+    if (target > this.#u8.length) this.#grow(target);
   }
 
   get use(): MemoryUse {
@@ -301,6 +341,7 @@ export class Memory {
   #takePages(count: number): number {
     const first = this.#runs.find(count);
     const end = first + count;
+    if (this.#partEnd !== undefined && end * PAGE > this.#partEnd) return 0;
     if (end * PAGE > this.#u8.length && !this.#grow(end * PAGE)) return 0;
     this.#runs.take(first, count);
     this.#pages += count;

@@ -104,7 +104,10 @@ export function refuse(program: Program, errno: Errno, reason: string): InputErr
 }
 
 /** What a run that did not come to its end is told as. */
-export function faulted(program: Program, fault: RunFault): InputError {
+export function faulted(
+  program: { readonly facts: Pick<Program['facts'], 'type'> },
+  fault: RunFault,
+): InputError {
   return new InputError(
     'kernel-run-fault',
     `running ${program.facts.type} program ${fault.program}: instruction ${fault.insn}: ${fault.problem}`,
