@@ -42,7 +42,7 @@ import {
   type PerfLinkOptions,
   type SamplingOptions,
 } from './attach/perf.ts';
-import type { Anchor, DeviceRef, PathRef } from './attach/place.ts';
+import { type Anchor, type DeviceRef, type PathRef, programName } from './attach/place.ts';
 import {
   attachKprobe,
   attachKprobeMulti,
@@ -68,6 +68,23 @@ import { attachUsdt, type UsdtOptions } from './attach/usdt.ts';
 import type { PoisonedRelo } from './core-patch.ts';
 import type { LoadedMap } from './map.ts';
 import type { ProgramSpec } from './spec.ts';
+
+/** What an errno of LINK_CREATE says of the kernel, by the beginning of the attach type. */
+const LACKING: readonly (readonly [type: string, errno: string, hint: string])[] = [
+  ['trace_kprobe', 'EOPNOTSUPP', 'kprobe.multi links need CONFIG_FPROBE'],
+  ['trace_uprobe', 'EOPNOTSUPP', 'uprobe.multi links need CONFIG_UPROBES'],
+  [
+    'netfilter',
+    'EINVAL',
+    'netfilter links need CONFIG_NETFILTER_BPF_LINK and a priority between the two ends of the range',
+  ],
+  ['xdp', 'EBUSY', 'a device has one XDP program, and this one was put there by netlink or another link'],
+  ['xdp', 'EOPNOTSUPP', "the device's driver runs no XDP programs: choose the mode 'generic'"],
+  ['perf_event', 'EEXIST', 'the event runs a program already'],
+  ['perf_event', 'EINVAL', "the program's type does not suit the event"],
+  ['tcx', 'ESTALE', "the hook's programs changed since that revision was read"],
+  ['netkit', 'ESTALE', "the hook's programs changed since that revision was read"],
+];
 
 /** What {@link LoadedProgram} is made of. */
 export interface ProgramParts {
@@ -234,7 +251,28 @@ export class LoadedProgram {
 
   /** LINK_CREATE with this program. @param others descriptors that are closed with the link */
   link(attr: Omit<LinkCreateAttr, 'prog_fd'>, others: readonly Fd[] = []): BpfLink {
-    return this.adopt(this.kernel.bpf.link_create({ ...attr, prog_fd: this.fd }), others);
+    return this.adopt(
+      this.#named(() => this.kernel.bpf.link_create({ ...attr, prog_fd: this.fd }), attr.attach_type),
+      others,
+    );
+  }
+
+  /** A failure names the program, and what the kernel was built without where that is known. */
+  #named<T>(call: () => T, type: AttachType): T {
+    try {
+      return call();
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      const hint = LACKING.find(([begin, errno]) => type.startsWith(begin) && errno === error.errno)?.[2];
+      throw new InputError(
+        'loader-attach',
+        `${programName(this)}: ${error.message}${hint ? `; ${hint}` : ''}`,
+        {
+          ...(error.errno !== undefined && { errno: error.errno }),
+          cause: error,
+        },
+      );
+    }
   }
 
   /** Takes charge of a link's descriptor. */

@@ -1,7 +1,7 @@
 /** Programs that run at perf events and tracepoints. */
 import { type Fd, PERF_SOFTWARE, PERF_TYPES, type PerfEventAttr } from '../../sys/index.ts';
 import type { LoadedProgram } from '../program.ts';
-import { Attachment, all, BpfLink, type Link } from './link.ts';
+import { Attachment, all, type Link } from './link.ts';
 import { attachError, needType, programName } from './place.ts';
 import { onlineCpus, tracepointId } from './tracefs.ts';
 
