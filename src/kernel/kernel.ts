@@ -12,6 +12,7 @@ import { type BpfMap, PerfEventArrayMap, RingbufMap } from './maps/index.ts';
 import { type Addr, Memory, type MemoryUse } from './memory/index.ts';
 import { type DeviceSpec, Devices } from './net/device.ts';
 import { RedirectInfo } from './net/redirect.ts';
+import type { RoutingSpec } from './net/routes.ts';
 import { testRun } from './net/test-run.ts';
 import { Bpffs } from './objects/bpffs.ts';
 import { BtfObject } from './objects/btf-object.ts';
@@ -52,6 +53,8 @@ export interface KernelOptions {
   readonly task?: Partial<Task>;
   /** Network devices beside loopback. */
   readonly devices?: readonly DeviceSpec[];
+  /** Routes and neighbours, for `bpf_fib_lookup`; default none, and no forwarding. */
+  readonly routing?: RoutingSpec;
   /** The kernel's own BTF. */
   readonly btf?: Uint8Array;
   /** Kernel configuration, as `.kconfig` externs read it (`CONFIG_HZ` is `250`). */
@@ -166,13 +169,20 @@ export class EmbeddedKernel implements Kernel {
     const state = this.#state;
     const devices = new Devices(this.memory, this.#options.devices);
     const runtime: RunKernel = {
-      ...createServices(state, state.kernelBtf),
+      ...createServices(state, state.kernelBtf, this.#options.routing),
       machine: state,
       task: { ...DEFAULT_TASK, ...this.#options.task },
       devices,
       redirect: new RedirectInfo(),
       mapAt: (addr: number) => state.mapsByAddr.get(addr as Addr),
     };
+    if (!(this.#options.clock instanceof SimulatedClock)) {
+      runtime.alarms.onStart = (nanoseconds) => {
+        const timeout: unknown = setTimeout(() => runtime.alarms.run(), Number(nanoseconds) / 1e6);
+        // A timer of a program keeps no process alive.
+        (timeout as { unref?: () => void }).unref?.();
+      };
+    }
     return this.#options.interpret ? runtime : Object.assign(runtime, { jit: new Jit(runtime) });
   }
 

@@ -96,7 +96,9 @@ function checkElement(
   write: boolean,
 ): string | undefined {
   if (!run.isMap(run.regs[1]!)) return undefined;
-  const { keySize, valueSize } = run.map(run.regs[1]!).shape;
+  const { keySize, valueSize, type } = run.map(run.regs[1]!).shape;
+  // Sockets are passed themselves, and are not read.
+  if (what === 'value' && (type === 'sockmap' || type === 'sockhash')) return undefined;
   return checkMemory(run, addr, what === 'key' ? keySize : valueSize, write);
 }
 

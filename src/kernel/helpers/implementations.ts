@@ -13,15 +13,19 @@ import * as probe from './impl/probe.ts';
 import * as redirect from './impl/redirect.ts';
 import * as redirectMap from './impl/redirect-map.ts';
 import * as ringbuf from './impl/ringbuf.ts';
+import * as room from './impl/room.ts';
+import * as route from './impl/route.ts';
 import * as skb from './impl/skb.ts';
 import * as stack from './impl/stack.ts';
 import * as storage from './impl/storage.ts';
 import * as strings from './impl/strings.ts';
+import * as syncookie from './impl/syncookie.ts';
 import * as syscalls from './impl/syscalls.ts';
 import * as task from './impl/task.ts';
 import * as time from './impl/time.ts';
 import * as timers from './impl/timers.ts';
 import * as traced from './impl/traced.ts';
+import * as tunnel from './impl/tunnel.ts';
 import * as xdp from './impl/xdp.ts';
 
 const { skb: _skb, ...skbHelpers } = skb;
@@ -62,12 +66,16 @@ export const IMPLEMENTATIONS = {
   ...timers,
   ...syscalls,
   ...traced,
+  ...room,
+  ...route,
+  ...syncookie,
+  ...tunnel,
   ...dynptrHelpers,
   ...ABSENT_IMPLEMENTATIONS,
   probe_read: probe.probe_read,
-  probe_read_kernel: probe.probe_read,
+  probe_read_kernel: probe.probe_read_kernel,
   probe_read_str: probe.probe_read_str,
-  probe_read_kernel_str: probe.probe_read_str,
+  probe_read_kernel_str: probe.probe_read_kernel_str,
   probe_read_user: probe.probe_read_user,
   probe_read_user_str: probe.probe_read_user_str,
   copy_from_user: probe.copy_from_user,

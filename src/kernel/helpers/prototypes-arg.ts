@@ -54,34 +54,35 @@ export interface Arg {
   readonly dynptr?: DynptrKind;
 }
 
-export const ANY: Arg = { kind: 'anything' };
-export const CTX: Arg = { kind: 'ctx' };
-export const CTX_OR_NULL: Arg = { kind: 'ctx', nullable: true };
-export const MAP: Arg = { kind: 'const_map_ptr' };
-export const KEY: Arg = { kind: 'map_key' };
-export const VALUE: Arg = { kind: 'map_value' };
-export const VALUE_OR_NULL: Arg = { kind: 'map_value', nullable: true };
-export const UNINIT_VALUE: Arg = { kind: 'map_value', access: 'uninit' };
-export const READ_MEM: Arg = { kind: 'mem', access: 'read' };
-export const READ_MEM_OR_NULL: Arg = { kind: 'mem', access: 'read', nullable: true };
-export const WRITE_MEM: Arg = { kind: 'mem', access: 'write' };
-export const WRITE_MEM_OR_NULL: Arg = { kind: 'mem', access: 'write', nullable: true };
-export const UNINIT_MEM: Arg = { kind: 'mem', access: 'uninit' };
-export const SIZE: Arg = { kind: 'const_size' };
-export const SIZE_OR_ZERO: Arg = { kind: 'const_size_or_zero' };
-export const ALLOC_SIZE: Arg = { kind: 'const_alloc_size_or_zero' };
-export const SOCK_COMMON: Arg = { kind: 'sock_common' };
-export const BTF_SOCK: Arg = { kind: 'btf_id_sock_common' };
-export const BTF_SOCK_OR_NULL: Arg = { kind: 'btf_id_sock_common', nullable: true };
-export const FUNC: Arg = { kind: 'func' };
-export const STACK_OR_NULL: Arg = { kind: 'stack', nullable: true };
-export const CONST_STR: Arg = { kind: 'const_str' };
-export const TIMER: Arg = { kind: 'timer' };
-export const OUT_LONG: Arg = { kind: 'mem', access: 'uninit', size: 8, aligned: true };
+export const ANY = { kind: 'anything' } as const satisfies Arg;
+export const CTX = { kind: 'ctx' } as const satisfies Arg;
+export const CTX_OR_NULL = { kind: 'ctx', nullable: true } as const satisfies Arg;
+export const MAP = { kind: 'const_map_ptr' } as const satisfies Arg;
+export const KEY = { kind: 'map_key' } as const satisfies Arg;
+export const VALUE = { kind: 'map_value' } as const satisfies Arg;
+export const VALUE_OR_NULL = { kind: 'map_value', nullable: true } as const satisfies Arg;
+export const UNINIT_VALUE = { kind: 'map_value', access: 'uninit' } as const satisfies Arg;
+export const READ_MEM = { kind: 'mem', access: 'read' } as const satisfies Arg;
+export const READ_MEM_OR_NULL = { kind: 'mem', access: 'read', nullable: true } as const satisfies Arg;
+export const WRITE_MEM = { kind: 'mem', access: 'write' } as const satisfies Arg;
+export const WRITE_MEM_OR_NULL = { kind: 'mem', access: 'write', nullable: true } as const satisfies Arg;
+export const UNINIT_MEM = { kind: 'mem', access: 'uninit' } as const satisfies Arg;
+export const SIZE = { kind: 'const_size' } as const satisfies Arg;
+export const SIZE_OR_ZERO = { kind: 'const_size_or_zero' } as const satisfies Arg;
+export const ALLOC_SIZE = { kind: 'const_alloc_size_or_zero' } as const satisfies Arg;
+export const SOCK_COMMON = { kind: 'sock_common' } as const satisfies Arg;
+export const BTF_SOCK = { kind: 'btf_id_sock_common' } as const satisfies Arg;
+export const BTF_SOCK_OR_NULL = { kind: 'btf_id_sock_common', nullable: true } as const satisfies Arg;
+export const FUNC = { kind: 'func' } as const satisfies Arg;
+export const STACK_OR_NULL = { kind: 'stack', nullable: true } as const satisfies Arg;
+export const CONST_STR = { kind: 'const_str' } as const satisfies Arg;
+export const TIMER = { kind: 'timer' } as const satisfies Arg;
+export const OUT_LONG = { kind: 'mem', access: 'uninit', size: 8, aligned: true } as const satisfies Arg;
 
-export const btf = (name: string): Arg => ({ kind: 'btf_id', btf: name });
-export const btfOrNull = (name: string): Arg => ({ kind: 'btf_id', btf: name, nullable: true });
-export const readFixed = (size: number): Arg => ({ kind: 'mem', access: 'read', size });
+export const btf = (name: string) => ({ kind: 'btf_id', btf: name }) as const satisfies Arg;
+export const btfOrNull = (name: string) =>
+  ({ kind: 'btf_id', btf: name, nullable: true }) as const satisfies Arg;
+export const readFixed = (size: number) => ({ kind: 'mem', access: 'read', size }) as const satisfies Arg;
 
 /** What r0 holds after the call. */
 export type ReturnKind =

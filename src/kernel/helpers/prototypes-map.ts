@@ -19,10 +19,10 @@ import {
   VALUE_OR_NULL,
 } from './prototypes-arg.ts';
 
-const SPIN_LOCK: Arg = { kind: 'spin_lock' };
-const READ_DYNPTR: Arg = { kind: 'dynptr', access: 'read' };
-const SAMPLE: Arg = { kind: 'ringbuf_mem', release: true };
-const SAMPLE_DYNPTR: Arg = { kind: 'dynptr', dynptr: 'ringbuf', release: true };
+const SPIN_LOCK = { kind: 'spin_lock' } as const satisfies Arg;
+const READ_DYNPTR = { kind: 'dynptr', access: 'read' } as const satisfies Arg;
+const SAMPLE = { kind: 'ringbuf_mem', release: true } as const satisfies Arg;
+const SAMPLE_DYNPTR = { kind: 'dynptr', dynptr: 'ringbuf', release: true } as const satisfies Arg;
 
 const storageGet = (struct: string) =>
   ({ args: [MAP, btfOrNull(struct), VALUE_OR_NULL, ANY], ret: 'map_value_or_null' }) as const;

@@ -20,7 +20,7 @@ import {
 const IPV4_HEADER = readFixed(20);
 const IPV6_HEADER = readFixed(40);
 const TCP_HEADER = readFixed(20);
-const MTU: Arg = { kind: 'mem', access: 'write', size: 4, aligned: true };
+const MTU = { kind: 'mem', access: 'write', size: 4, aligned: true } as const satisfies Arg;
 
 /** Takes the context and numbers. */
 const numbers = (count: number) =>

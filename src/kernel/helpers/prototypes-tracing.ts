@@ -19,7 +19,7 @@ import {
   WRITE_MEM_OR_NULL,
 } from './prototypes-arg.ts';
 
-const PERCPU: Arg = { kind: 'percpu_btf_id' };
+const PERCPU = { kind: 'percpu_btf_id' } as const satisfies Arg;
 const NUMBER = { args: [], ret: 'integer' } as const;
 const PROBE_READ = { args: [UNINIT_MEM, SIZE_OR_ZERO, ANY], ret: 'integer', gplOnly: true } as const;
 const PROBE_READ_STR = { ...PROBE_READ, retRange: 'size_or_errno' } as const;

@@ -5,6 +5,7 @@ import type { BpfMap } from '../maps/map.ts';
 import type { Addr } from '../memory/index.ts';
 import type { Devices } from '../net/device.ts';
 import type { RedirectInfo } from '../net/redirect.ts';
+import type { Routes } from '../net/routes.ts';
 import type { Alarms, Deferred } from '../objects/alarms.ts';
 import type { Heap } from '../objects/heap.ts';
 import type { Machine } from '../objects/machine.ts';
@@ -28,6 +29,8 @@ export interface Services {
   readonly world: World;
   /** What is attached to the kernel's functions. */
   readonly traced: Traced;
+  /** Where packets would go, for `bpf_fib_lookup`. */
+  readonly routes: Routes;
 }
 
 /** System calls of programs. */

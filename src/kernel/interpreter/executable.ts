@@ -94,7 +94,8 @@ function link(
         break;
       case 'map_value':
       case 'map_idx_value':
-        if (map) constants.set(idx, BigInt(map.directValue(imm.off)));
+        if (map instanceof ArenaMap) constants.set(idx, map.userAddress + BigInt(imm.off));
+        else if (map) constants.set(idx, BigInt(map.directValue(imm.off)));
         break;
       case 'btf_id':
         break;

@@ -65,6 +65,12 @@ export class Devices {
     return this.#byIndex.get(ifindex);
   }
 
+  /** The device whose `struct net_device` is there. */
+  at(addr: number): NetDevice | undefined {
+    for (const device of this.#byIndex.values()) if (device.addr === addr) return device;
+    return undefined;
+  }
+
   /** All of them, in the order of their indices. */
   list(): readonly NetDevice[] {
     return [...this.#byIndex.values()].sort((a, b) => a.ifindex - b.ifindex);

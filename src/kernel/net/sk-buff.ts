@@ -8,7 +8,7 @@ import type { Size } from '../../isa/index.ts';
 import { errnoId } from '../../sys/errno.ts';
 import type { RunContext } from '../interpreter/environment.ts';
 import type { Addr, Memory } from '../memory/index.ts';
-import { csumAdd, csumFold, csumPartial, csumShift, csumSub } from './checksum.ts';
+import { csumAdd, csumFold, csumPartial, csumReplace2, csumShift, csumSub } from './checksum.ts';
 import type { NetDevice } from './device.ts';
 import type { FieldView } from './field-view.ts';
 import { flowHash, frameProtocol, PACKET_OTHERHOST, packetType } from './frame.ts';
@@ -57,7 +57,19 @@ const DATA_END = BPF_SKB_DATA_END.members;
 export const swap16 = (value: number): number => ((value & 0xff) << 8) | ((value >> 8) & 0xff);
 const isVlan = (protocol: number): boolean => protocol === ETH_P_8021Q || protocol === ETH_P_8021AD;
 
+/** What a program has said of the tunnel that the packet goes into. */
+export interface Tunnel {
+  /** A `struct bpf_tunnel_key`. */
+  readonly key: Uint8Array;
+  readonly ipv6: boolean;
+  readonly flags: number;
+  options: Uint8Array | undefined;
+}
+
 export class SkBuff implements RunContext {
+  tunnel: Tunnel | undefined;
+  /** An outer header was put in front. */
+  encapsulated = false;
   readonly #memory: Memory;
   readonly addr: Addr;
   readonly size: number;
@@ -124,6 +136,24 @@ export class SkBuff implements RunContext {
   get protocol(): number {
     return swap16(this.#u16(AT.protocol));
   }
+  set protocol(value: number) {
+    this.#setU16(AT.protocol, swap16(value));
+  }
+  /** Address of the `struct net_device`. */
+  get device(): number {
+    return this.#u32(AT.dev);
+  }
+  /** It is to be cut in segments. */
+  get isGso(): boolean {
+    return SKB_SHARED_INFO.read(this.#memory.view, this.#head + this.#capacity).gso_size !== 0;
+  }
+  /** Bytes from the link layer header to the network header. */
+  get linkHeaderLength(): number {
+    return this.#u16(AT.network_header) - this.#u16(AT.mac_header);
+  }
+  get networkOffset(): number {
+    return this.#headerOffset(AT.network_header);
+  }
   get ipSummed(): number {
     return this.#u8(AT.ip_summed);
   }
@@ -161,6 +191,8 @@ export class SkBuff implements RunContext {
    */
   load(frame: Uint8Array, device: NetDevice, atNetwork: boolean): void {
     const memory = this.#memory;
+    this.tunnel = undefined;
+    this.encapsulated = false;
     if (SKB_HEADROOM + frame.length > this.#capacity) this.#replaceHead(SKB_HEADROOM + frame.length);
     memory.fill(this.addr, SK_BUFF.size, 0);
     memory.fill(this.#head, this.#capacity + SKB_SHARED_INFO.size, 0);
@@ -414,6 +446,62 @@ export class SkBuff implements RunContext {
     this.#setU16(AT.mac_len, this.#u16(AT.network_header) - this.#u16(AT.mac_header));
     this.#computePointers();
     return 0;
+  }
+
+  /** Makes room of zeros in the headers; what is in front of it moves. */
+  insertHeader(offset: number, bytes: number): void {
+    const together = this.#u16(AT.transport_header) === this.#u16(AT.network_header);
+    this.#push(bytes);
+    this.#memory.copy(this.data as Addr, (this.data + bytes) as Addr, offset);
+    this.#memory.fill((this.data + offset) as Addr, bytes, 0);
+    this.#moveHeaders(-bytes, together);
+  }
+
+  /** Takes bytes out of the headers; what is in front of them moves. @returns false when there are not so many */
+  removeHeader(offset: number, bytes: number): boolean {
+    if (offset + bytes > this.len) return false;
+    const together = this.#u16(AT.transport_header) === this.#u16(AT.network_header);
+    const memory = this.#memory;
+    if (this.ipSummed === CHECKSUM_COMPLETE) {
+      this.csum = csumSub(this.csum, csumPartial(memory.window((this.data + offset) as Addr, bytes), 0));
+    }
+    memory.copy((this.data + bytes) as Addr, this.data as Addr, offset);
+    this.#setU32(AT.data, this.data + bytes);
+    this.#setU32(AT.len, this.len - bytes);
+    this.#moveHeaders(bytes, together);
+    return true;
+  }
+
+  #moveHeaders(by: number, together: boolean): void {
+    this.#setU16(AT.mac_header, this.#u16(AT.mac_header) + by);
+    this.#setU16(AT.network_header, this.#u16(AT.network_header) + by);
+    if (together) this.#setU16(AT.transport_header, this.#u16(AT.network_header));
+  }
+
+  /** Tells programs where the data is now. */
+  refresh(): void {
+    this.#computePointers();
+  }
+
+  setTimestamp(time: bigint, clock: number): void {
+    this.#memory.writeU64(this.addr + AT.tstamp.offset, time);
+    this.#setU8(AT.tstamp_type, clock);
+  }
+
+  /** Sets both congestion bits of the network header. @returns false when its sender does not take part */
+  markCongestion(ipv6: boolean, header: number, bits: number): boolean {
+    const at = this.data + this.networkOffset;
+    if (this.networkOffset + header > this.len) return false;
+    const { view } = this.#memory;
+    const shift = ipv6 ? 4 : 0;
+    const word = view.getUint16(at);
+    const now = (word >> shift) & bits;
+    if (now === 0) return false;
+    if (now === bits) return true;
+    const marked = word | (bits << shift);
+    view.setUint16(at, marked);
+    if (!ipv6) view.setUint16(at + 10, csumReplace2(view.getUint16(at + 10), word, marked));
+    return true;
   }
 
   /** `bpf_csum_update`. */

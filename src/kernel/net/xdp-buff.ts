@@ -79,6 +79,10 @@ export class XdpBuff implements RunContext {
   get dataEnd(): number {
     return this.#get(AT.data_end);
   }
+  /** Address of the `struct net_device` that it came in by. */
+  get device(): number {
+    return this.#memory.readU32(this.#rxq + XDP_RXQ_INFO.members.dev.offset);
+  }
   get dataMeta(): number {
     return this.#get(AT.data_meta);
   }

@@ -97,7 +97,7 @@ export class Alarms {
     const now = alarm.now();
     alarm.due = absolute ? nanoseconds : now + nanoseconds;
     alarm.turn = ++this.#turns;
-    if (alarm.kind === 'timer') this.onStart?.(alarm.due > now ? alarm.due - now : 0n);
+    if (alarm.due > now) this.onStart?.(alarm.due - now);
     else this.#machine.grace.after(() => this.run());
     return 0;
   }

@@ -118,7 +118,7 @@ const CGROUP_KEY = 16;
 
 function isInt(btf: Btf, id: number, bits: number): boolean {
   if (id === 0) return false;
-  const type = btf.type(id as BtfTypeId);
+  const type = resolveType(btf, id as BtfTypeId);
   return type.kind === 'int' && type.bits === bits && type.bitOffset === 0;
 }
 

@@ -1,10 +1,11 @@
 import { flagNames, MAP_CREATE_FLAGS } from '../../sys/flags.ts';
 import type { Fd, MapCreateAttr } from '../../sys/kernel.ts';
 import { isMapType, MAP_TYPES, type MapType } from '../../sys/map-types.ts';
-import { checkPattern, MAP_KINDS, type MapShape, mapTypeFacts } from '../maps/index.ts';
+import { type BpfMap, checkPattern, MAP_KINDS, type MapShape, mapTypeFacts } from '../maps/index.ts';
 import { modeOf } from '../objects/fd-table.ts';
 import { type Call, checkName, fail, openFile } from './failure.ts';
 import { checkKernelType, valueTypes } from './map-btf.ts';
+import { noteInnerTypes } from './map-facts.ts';
 import type { KernelState } from './state.ts';
 
 const F = MAP_CREATE_FLAGS;
@@ -46,14 +47,15 @@ export function mapCreate(state: KernelState, attr: MapCreateAttr): Fd {
     throw fail(call, 'EINVAL', 'no device takes maps: map_ifindex is for hardware offload');
   }
   checkCapabilities(state, call, attr.map_type);
-  const inner = kind.ofMaps ? innerPattern(state, call, attr) : undefined;
+  const pattern = kind.ofMaps ? innerPattern(state, call, attr) : undefined;
   checkName(call, name);
   const types = valueTypes(state, call, shape, attr);
   if (attr.btf_vmlinux_value_type_id) checkKernelType(state, call, shape, attr.btf_vmlinux_value_type_id);
   // The types that a struct_ops map was made from must be there, though its own are the kernel's.
   const btf = attr.btf_vmlinux_value_type_id ? openFile(state, call, 'btf', attr.btf_fd).object : types?.btf;
   const full: MapShape = types && types.fields.length > 0 ? { ...shape, fields: types.fields } : shape;
-  const map = state.memory.transaction(() => kind.create(state, full, inner));
+  const map = state.memory.transaction(() => kind.create(state, full, pattern?.shape));
+  if (pattern) noteInnerTypes(map, pattern);
   if (btf) map.types = { btf: btf.hold(), key: types?.key ?? 0, value: types?.value ?? 0 };
   state.mapsByAddr.set(map.addr, map);
   state.maps.publish(map);
@@ -107,10 +109,10 @@ function checkCapabilities(state: KernelState, call: Call, type: MapType): void 
   if (needs === 'net_admin' && !netAdmin) throw fail(call, 'EPERM', 'the caller lacks CAP_NET_ADMIN');
 }
 
-/** The shape that inner maps must have. */
-function innerPattern(state: KernelState, call: Call, attr: MapCreateAttr): MapShape {
+/** The map whose shape and types inner maps must have. */
+function innerPattern(state: KernelState, call: Call, attr: MapCreateAttr): BpfMap {
   const { object } = openFile(state, call, 'map', attr.inner_map_fd);
   const refusal = checkPattern(object);
   if (refusal) throw fail(call, refusal.errno, refusal.reason);
-  return object.shape;
+  return object;
 }

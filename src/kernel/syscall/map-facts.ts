@@ -10,12 +10,10 @@ export function mapFacts(map: BpfMap): MapFacts {
     id: map.id,
     frozen: map.frozen,
     ...(map instanceof ArenaMap && { userAddress: map.userAddress }),
-    ...(map.types && {
-      btf: map.types.btf.btf,
-      btfKeyTypeId: map.types.key,
-      btfValueTypeId: map.types.value,
+    ...typeFacts(map.types),
+    ...(inner && {
+      inner: { ...shapeFacts(inner), ...typeFacts(innerTypes.get(map)), id: 0, frozen: false },
     }),
-    ...(inner && { inner: { ...shapeFacts(inner), id: 0, frozen: false } }),
     contents: (offset, size) => {
       const addr = map.directValue(offset);
       return addr === 0 || offset + size > map.shape.valueSize
@@ -23,6 +21,17 @@ export function mapFacts(map: BpfMap): MapFacts {
         : map.machine.memory.read(addr, size);
     },
   };
+}
+
+const innerTypes = new WeakMap<BpfMap, BpfMap['types']>();
+
+/** Notes the types of the map that is the pattern of a map's inner maps. */
+export function noteInnerTypes(outer: BpfMap, inner: BpfMap): void {
+  innerTypes.set(outer, inner.types);
+}
+
+function typeFacts(types: BpfMap['types']): Partial<MapFacts> {
+  return types ? { btf: types.btf.btf, btfKeyTypeId: types.key, btfValueTypeId: types.value } : {};
 }
 
 function shapeFacts({ name, type, keySize, valueSize, maxEntries, flags }: MapShape) {

@@ -1,6 +1,6 @@
 /** Samples for user space through perf buffers. @see kernel/trace/bpf_trace.c, bpf_event_output; net/core/filter.c */
 import { Bug } from '../../../base/error.ts';
-import type { HelperImpl } from '../../interpreter/environment.ts';
+import type { HelperImpl, HelperRun } from '../../interpreter/environment.ts';
 import { PerfEventArrayMap } from '../../maps/perf-event-array.ts';
 import { SkBuff } from '../../net/sk-buff.ts';
 import { XdpBuff } from '../../net/xdp-buff.ts';
@@ -23,4 +23,27 @@ export const perf_event_output: HelperImpl = (run, _context, mapPointer, flags, 
   record.set(sample);
   record.set(packet, sample.length);
   return map.output(u32(flags), record);
+};
+
+/** The event that a slot holds, if this processor may read it. */
+function eventOf(run: HelperRun, mapPointer: bigint, flags: bigint): number {
+  const map = run.map(mapPointer);
+  if (!(map instanceof PerfEventArrayMap)) throw new Bug(`a perf event of a map of type ${map.shape.type}`);
+  if (flags & ~INDEX_MASK) return err('EINVAL');
+  const index = flags === INDEX_MASK ? run.machine.cpu : u32(flags);
+  if (index >= map.shape.maxEntries) return err('E2BIG');
+  const event = map.slot(index);
+  if (!event) return err('ENOENT');
+  return event.cpu === run.machine.cpu ? 0 : err('EINVAL');
+}
+
+/** Events count nothing here: they are there to be written to. */
+export const perf_event_read: HelperImpl = (run, map, flags) => eventOf(run, map, flags);
+
+/** `sizeof(struct bpf_perf_event_value)`. */
+const VALUE_BYTES = 24;
+
+export const perf_event_read_value: HelperImpl = (run, map, flags, to, length) => {
+  run.machine.memory.fill(addr(to), size(length), 0);
+  return u32(length) === VALUE_BYTES ? eventOf(run, map, flags) : err('EINVAL');
 };

@@ -10,25 +10,52 @@ function mapped({ machine: { memory } }: HelperRun, from: bigint, most: number):
   return region ? Math.min(region.end - Number(from), most) : 0;
 }
 
+/** Addresses of user space and the page behind it, and of the page of old system calls. */
+const USER_END = (1n << 47n) + 4096n;
+const VSYSCALL = 0xffff_ffff_ff60_0000n;
+const PAGE = 4096n;
+
+/**
+ * What Linux answers for a kernel address that can't be read: `ERANGE` where no kernel memory can be, else `EFAULT`.
+ * @see arch/x86/mm/maccess.c, copy_from_kernel_nofault_allowed
+ */
+export function addressError(pointer: bigint): number {
+  const canonical = BigInt.asUintN(64, BigInt.asIntN(48, pointer)) === pointer;
+  const never = pointer < USER_END || !canonical || (pointer & ~(PAGE - 1n)) === VSYSCALL;
+  return err(never ? 'ERANGE' : 'EFAULT');
+}
+
 /** The destination is zeroed when the source can't be read whole. */
-export const probe_read: HelperImpl = (run, to, length, from) => {
+function readWhole(run: HelperRun, to: bigint, length: bigint, from: bigint): bigint | number {
   const { memory } = run.machine;
   const bytes = size(length);
   if (bytes === 0) return 0n;
   if (mapped(run, from, bytes) < bytes) {
     memory.fill(addr(to), bytes, 0);
-    return err('EFAULT');
+    return addressError(from);
   }
   memory.copy(addr(to), addr(from), bytes);
   return 0n;
-};
+}
+
+export const probe_read_kernel: HelperImpl = (run, to, length, from) => readWhole(run, to, length, from);
+
+/** An address that may be one of user space, too: whatever is wrong with it is `EFAULT`. */
+export const probe_read: HelperImpl = (run, to, length, from) =>
+  readWhole(run, to, length, from) === 0n ? 0n : err('EFAULT');
 
 /** Puts a string where there is room for it. @param source what can be read @returns its length with its zero */
-function putString({ machine: { memory } }: HelperRun, to: Addr, room: number, source: Uint8Array): number {
+function putString(
+  { machine: { memory } }: HelperRun,
+  to: Addr,
+  room: number,
+  source: Uint8Array,
+  wrong = err('EFAULT'),
+): number {
   const zero = source.indexOf(0);
   if (zero < 0 && source.length < room) {
     memory.fill(to, room, 0);
-    return err('EFAULT');
+    return wrong;
   }
   const text = zero < 0 ? source.subarray(0, room - 1) : source.subarray(0, zero);
   memory.write(to, text);
@@ -37,11 +64,17 @@ function putString({ machine: { memory } }: HelperRun, to: Addr, room: number, s
 }
 
 /** @returns the string's length with its zero, cut to the destination */
-export const probe_read_str: HelperImpl = (run, to, length, from) => {
+export const probe_read_kernel_str: HelperImpl = (run, to, length, from) => {
   const room = size(length);
   if (room === 0) return 0n;
   const readable = mapped(run, from, room);
-  return putString(run, addr(to), room, run.machine.memory.read(addr(from), readable));
+  const source = run.machine.memory.read(addr(from), readable);
+  return putString(run, addr(to), room, source, addressError(from));
+};
+
+export const probe_read_str: HelperImpl = (run, to, length, from) => {
+  const result = probe_read_kernel_str(run, to, length, from, 0n, 0n) as bigint | number;
+  return result < 0 ? err('EFAULT') : result;
 };
 
 /** Bytes of the current task's memory, as many as there are. */

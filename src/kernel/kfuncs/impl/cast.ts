@@ -3,6 +3,9 @@ import type { HelperImpl } from '../../interpreter/environment.ts';
 import { SkBuff } from '../../net/sk-buff.ts';
 import { XdpBuff } from '../../net/xdp-buff.ts';
 
+/** Inode of the first network namespace. */
+const NETWORK_NAMESPACE = 0xefff_fff9;
+
 /** Packets have places of this kernel's own: the program gets the struct that the kernel's BTF describes, as it is now. */
 export const bpf_cast_to_kern_ctx: HelperImpl = ({ kernel: { world, devices }, context }, pointer) => {
   if (!(context instanceof SkBuff || context instanceof XdpBuff)) return pointer;
@@ -10,6 +13,8 @@ export const bpf_cast_to_kern_ctx: HelperImpl = ({ kernel: { world, devices }, c
   const device = world.standIn(loopback.addr, 'net_device', {
     ifindex: loopback.ifindex,
     mtu: loopback.mtu,
+    name: new TextEncoder().encode(loopback.name),
+    'nd_net.net': world.standIn(1, 'net', { 'ns.inum': NETWORK_NAMESPACE }),
   });
   const struct = context instanceof SkBuff ? 'sk_buff' : 'xdp_buff';
   if (context instanceof XdpBuff) {

@@ -10,7 +10,7 @@ import {
   writeDynptr,
 } from '../../helpers/impl/dynptr.ts';
 import { packetAt } from '../../helpers/impl/packet.ts';
-import { probe_read, probe_read_str, readUser, userString } from '../../helpers/impl/probe.ts';
+import { probe_read_kernel, probe_read_kernel_str, readUser, userString } from '../../helpers/impl/probe.ts';
 import { addr, err, s32, u32 } from '../../helpers/impl/values.ts';
 import type { HelperImpl, HelperRun } from '../../interpreter/environment.ts';
 import { type Addr, at } from '../../memory/index.ts';
@@ -133,9 +133,9 @@ function readInto(read: (run: HelperRun, to: Addr, length: number, from: bigint)
 }
 
 const kernel = (run: HelperRun, to: Addr, length: number, from: bigint): number =>
-  Number(probe_read(run, BigInt(to), BigInt(length), from, 0n, 0n) as bigint | number);
+  Number(probe_read_kernel(run, BigInt(to), BigInt(length), from, 0n, 0n) as bigint | number);
 const kernelString = (run: HelperRun, to: Addr, length: number, from: bigint): number =>
-  Number(probe_read_str(run, BigInt(to), BigInt(length), from, 0n, 0n) as bigint | number);
+  Number(probe_read_kernel_str(run, BigInt(to), BigInt(length), from, 0n, 0n) as bigint | number);
 
 export const bpf_probe_read_kernel_dynptr = readInto(kernel);
 export const bpf_probe_read_kernel_str_dynptr = readInto(kernelString);

@@ -23,7 +23,8 @@ export const bpf_iter_num_new: HelperImpl = ({ machine: { memory } }, iterator, 
 
 export const bpf_iter_num_next: HelperImpl = ({ machine: { memory } }, iterator) => {
   const it = addr(iterator);
-  const next = memory.view.getInt32(it, true) + 1;
+  // In 32 bits: the one before the least number is the largest.
+  const next = (memory.view.getInt32(it, true) + 1) | 0;
   if (next >= memory.view.getInt32(it + 4, true)) {
     memory.writeU64(it, 0n);
     return 0n;
@@ -56,7 +57,7 @@ export const bpf_iter_bits_new: HelperImpl = (run, iterator, source, words) => {
   const status = Number(probe_read(run, BigInt(place), BigInt(8 * count), source, 0n, 0n) as bigint);
   if (status !== 0) {
     if (count > 1) memory.free(place);
-    return status;
+    return err('EFAULT');
   }
   if (count > 1) memory.writeU64(it, BigInt(place));
   memory.writeU32(it + BITS.count, count * WORD_BITS);

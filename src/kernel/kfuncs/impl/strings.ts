@@ -3,13 +3,12 @@
  *
  * @see kernel/bpf/helpers.c, bpf_strcmp and the functions behind it
  */
+import { addressError } from '../../helpers/impl/probe.ts';
 import { err } from '../../helpers/impl/values.ts';
 import type { HelperImpl, HelperRun } from '../../interpreter/environment.ts';
 
 /** `XATTR_SIZE_MAX`. */
 const MOST = 65_536;
-/** Addresses of user space end here: below them strings are not looked for. */
-const FIRST_PAGE = 4096n;
 
 /** Reads bytes; throws an errno where there are none. */
 class Text {
@@ -18,9 +17,8 @@ class Text {
   readonly #end: number;
 
   constructor({ machine: { memory } }: HelperRun, pointer: bigint) {
-    if (pointer < FIRST_PAGE) throw new Unreadable(err('ERANGE'));
     const region = pointer < 0xffff_ffffn ? memory.region(Number(pointer)) : undefined;
-    if (!region) throw new Unreadable(err('EFAULT'));
+    if (!region) throw new Unreadable(addressError(pointer));
     this.#u8 = memory.u8;
     this.#at = Number(pointer);
     this.#end = region.end;
