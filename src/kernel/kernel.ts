@@ -10,6 +10,7 @@ import type { RunKernel, Task } from './interpreter/index.ts';
 import { Jit } from './jit/index.ts';
 import { type BpfMap, PerfEventArrayMap, RingbufMap } from './maps/index.ts';
 import { type Addr, Memory, type MemoryUse } from './memory/index.ts';
+import { installMock, type Mock, type MockFunction, type MockName } from './mock.ts';
 import { type DeviceSpec, Devices } from './net/device.ts';
 import { RedirectInfo } from './net/redirect.ts';
 import type { RoutingSpec } from './net/routes.ts';
@@ -136,7 +137,7 @@ export class EmbeddedKernel implements Kernel {
       cpus: this.possibleCpus,
       cpu,
       clock: completeClock(this.#options.clock),
-      random: typeof random === 'number' ? seededRandom(random) : random,
+      random: sourceOf(random),
       grace: new Grace(),
       fieldReleases: () => this.runtime.heap.releases,
       trace: (line) => {
@@ -230,6 +231,28 @@ export class EmbeddedKernel implements Kernel {
   /** Nanoseconds until the next timer is due; `undefined` when none is started. */
   get nextTimer(): bigint | undefined {
     return this.runtime.alarms.next();
+  }
+
+  /**
+   * Puts a function in the place of a helper (`ktime_get_ns`, with or without `bpf_`) or a kernel function, from the next
+   * call on, in programs that are loaded and that will be. The last one of a name counts.
+   *
+   * ```ts
+   * using time = kernel.mock('bpf_ktime_get_ns', () => 5n);
+   * kernel.mock('bpf_probe_read_kernel', (to, size, from) => { to.fill(7); });
+   * ```
+   * @returns the mock: how often it was called, and what restores the kernel's own
+   * @throws InputError `ENOENT` where the kernel has no such function
+   */
+  mock<N extends MockName>(name: N, call: MockFunction<N>): Mock;
+  mock(name: string, call: MockFunction<string>): Mock;
+  mock(name: string, call: MockFunction<string>): Mock {
+    return installMock(this.runtime, name, call);
+  }
+
+  /** Sets the source of random numbers: a seed, or what gives 32-bit numbers. */
+  setRandom(random: number | (() => number)): void {
+    this.#state.random = sourceOf(random);
   }
 
   vmlinuxBtf(): Uint8Array | undefined {
@@ -379,6 +402,10 @@ export class EmbeddedKernel implements Kernel {
 
 export function createKernel(options: KernelOptions = {}): EmbeddedKernel {
   return new EmbeddedKernel(options);
+}
+
+function sourceOf(random: number | (() => number)): () => number {
+  return typeof random === 'number' ? seededRandom(random) : random;
 }
 
 function wrongOption(reason: string): InputError {
