@@ -97,7 +97,7 @@ const ADVICE: { readonly [C in Command]?: { readonly [E in Errno]?: string } } =
   },
   prog_attach: { EBUSY: 'another program or link is in the way' },
   link_create: { EBUSY: 'another program or link is in the way' },
-  obj_get_info_by_fd: { EBADF: 'it is not open', EINVAL: 'it is not a BPF object' },
+  obj_get_info_by_fd: { EBADFD: 'it is not open', EINVAL: 'it is not a BPF object' },
   link_detach: { EOPNOTSUPP: 'links of this type can only be closed' },
   prog_get_fd_by_id: { ENOENT: 'there is none' },
   map_get_fd_by_id: { ENOENT: 'there is none' },

@@ -39,10 +39,12 @@ export function infoCommands(caller: Caller): Pick<Bpf, 'obj_get_info_by_fd'> {
         case 'link':
           return linkInfo(caller, fd);
         case undefined:
+          // The kernel says whether it is closed or something else.
+          caller.call('obj_get_info_by_fd', attr, { bpf_fd: fd, info_len: 0 });
           throw new InputError(
             'linux-obj-get-info-by-fd',
-            `reading about fd ${fd}: it is not open, or not a program, map, BTF or link`,
-            { errno: 'EBADF' },
+            `reading about fd ${fd}: it is not a program, map, BTF or link`,
+            { errno: 'EINVAL' },
           );
       }
     },

@@ -20,7 +20,7 @@ export function loadCommands(caller: Caller, log: LogBuffer): Pick<Bpf, 'prog_lo
   return {
     prog_load(attr) {
       checkName('program', attr.prog_name);
-      if (attr.insns.length === 0 || attr.insns.length % INSN_BYTES !== 0) {
+      if (attr.insns.length % INSN_BYTES !== 0) {
         throw new InputError(
           'linux-prog-load',
           `loading ${attr.prog_type} program: ${attr.insns.length} bytes are not a whole number of 8-byte instructions`,

@@ -33,7 +33,7 @@ export function progLoad(state: KernelState, attr: ProgLoadAttr): ProgLoadResult
   // Linux looks at the BTF only when there are records that refer to it.
   const described = [attr.func_info, attr.line_info, attr.core_relos].some((records) => records?.length);
   const btf = described ? openFile(state, call, 'btf', attr.prog_btf_fd).object : undefined;
-  const input = programInput(call, attr, name, btf);
+  const input = programInput(state, call, attr, name, btf);
   const logLevel = attr.log_level ?? 0;
   const verified = verify(input, {
     map: (fd) => {
@@ -113,6 +113,7 @@ function checkAttach(call: Call, attr: ProgLoadAttr): void {
 }
 
 function programInput(
+  state: KernelState,
   call: Call,
   attr: ProgLoadAttr,
   name: string,
@@ -135,8 +136,26 @@ function programInput(
     ...(funcInfo && { funcInfo }),
     ...(lineInfo && { lineInfo }),
     ...(attr.fd_array && { fdArray: attr.fd_array }),
-    ...(attr.attach_btf_id && { attachTarget: { btfId: attr.attach_btf_id } }),
+    ...(attr.attach_btf_id && { attachTarget: attachTarget(state, call, attr) }),
   };
+}
+
+/** What the id of the target is in: a program's types, a given BTF object, or the kernel's own. */
+function attachTarget(
+  state: KernelState,
+  call: Call,
+  attr: ProgLoadAttr,
+): NonNullable<ProgramInput['attachTarget']> {
+  const btfId = attr.attach_btf_id ?? 0;
+  if (attr.attach_prog_fd) {
+    return { btfId, prog: openFile(state, call, 'prog', attr.attach_prog_fd).object.verified };
+  }
+  if (attr.attach_btf_obj_fd) {
+    const object = openFile(state, call, 'btf', attr.attach_btf_obj_fd).object;
+    if (!object.isKernel) throw fail(call, 'EINVAL', "attach_btf_obj_fd is not BTF of the kernel's");
+    return { btfId, btf: object.btf };
+  }
+  return { btfId };
 }
 
 function publish(
