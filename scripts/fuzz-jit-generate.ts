@@ -352,23 +352,30 @@ class Writer {
     const place = pointer === 'r10' ? `r10 - ${off}` : `${pointer} + ${off}`;
     const [x, bits] = this.#chance(0.5) ? ['r', 64] : ['w', 32];
     const r = this.#pick([7, 8]);
+    const onStack = pointer === 'r10';
+    // What is fetched from the stack goes through the packet, so that it is not known: Linux 6.18 does not follow it when it
+    // looks for what a comparison depends on, and takes what one path knows of the stack for all.
+    const through = (reg: number) =>
+      onStack ? [`*(u64 *)(r6 + 8) = r${reg}`, `r${reg} = *(u64 *)(r6 + 8)`] : [];
     return this.#pick([
       [`lock *(u${bits} *)(${place}) ${this.#pick(['+=', '|=', '&=', '^='])} ${x}${r}`],
       [
         `${x}${r} = atomic_fetch_${this.#pick(['add', 'or', 'and', 'xor'])}((u${bits} *)(${place}), ${x}${r})`,
+        ...through(r),
       ],
-      [`${x}${r} = xchg_${bits}(${place}, ${x}${r})`.replace('xchg_32', 'xchg32_32')],
+      [`${x}${r} = xchg_${bits}(${place}, ${x}${r})`.replace('xchg_32', 'xchg32_32'), ...through(r)],
       // Half of them with the value that is there.
       [
-        ...(pointer !== 'r0' && this.#chance(0.5) ? [`r0 = *(u${bits} *)(${place})`] : []),
-        ...(pointer === 'r0' ? ['r1 = r0', 'r0 = r7'] : []),
+        ...(onStack && this.#chance(0.5) ? [`r0 = *(u${bits} *)(${place})`] : []),
+        ...(onStack ? [] : ['r1 = r0', 'r0 = r7']),
         `${x}0 = cmpxchg_${bits}(${place.replace('r0', 'r1')}, ${x}0, ${x}${r})`.replace(
           'cmpxchg_32',
           'cmpxchg32_32',
         ),
         // Linux forgets to clear the upper half where another path to what follows was verified first (6.18).
         ...(bits === 32 ? ['w0 = w0'] : []),
-        ...(pointer === 'r0' ? ['r7 ^= r0', 'r0 = r1'] : []),
+        ...through(0),
+        ...(onStack ? [] : ['r7 ^= r0', 'r0 = r1']),
       ],
     ]);
   }
