@@ -5,5 +5,6 @@ export const OBJECTS: readonly (readonly [name: string, load: () => Promise<Obje
   ['prog', () => import('../prog/object.ts').then((module) => module.progObject)],
   ['map', () => import('../map/object.ts').then((module) => module.mapObject)],
   ['link', () => import('../link/object.ts').then((module) => module.linkObject)],
+  ['cgroup', () => import('../cgroup/object.ts').then((module) => module.cgroupObject)],
   ['btf', () => import('../btf/object.ts').then((module) => module.btfObject)],
 ];
