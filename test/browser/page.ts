@@ -2,7 +2,12 @@
  * What a page does with skep, and Node for comparison: loads objects into an embedded kernel, verifies and compiles them, and
  * runs their programs over captures.
  */
-import { createKernel, type EmbeddedKernel } from '../../src/kernel/index.ts';
+import {
+  type CaptureCounts,
+  createKernel,
+  type EmbeddedKernel,
+  type ThreadMaker,
+} from '../../src/kernel/index.ts';
 import { type LoadedObject, loadObject, parseObject } from '../../src/loader/index.ts';
 import { frameConversion, readCapture } from '../../src/pcap/index.ts';
 
@@ -106,4 +111,40 @@ export function runPage(
     kernel.close();
   }
   return { ...state, runs, maps, packets };
+}
+
+export interface ParallelReport {
+  readonly one: string;
+  readonly many: string;
+  readonly packets: number;
+}
+
+/** A program over a capture on one processor, and on several as threads of the page. */
+export async function runParallel(
+  object: PageFile,
+  program: string,
+  capture: Uint8Array,
+  threads: ThreadMaker,
+): Promise<ParallelReport> {
+  const told = ({ packets, verdicts }: CaptureCounts) =>
+    JSON.stringify({ packets, verdicts: [...verdicts].toSorted() });
+  using alone = createKernel({ cpus: 1, clock });
+  const only = loadObject(alone, parseObject(object.bytes, object.name), { programs: [program] });
+  using run = alone.captureRun(only.program(program).fd, {});
+  run.feed(capture);
+  const one = run.end();
+  using kernel = createKernel({ cpus: 2, shared: true, clock });
+  const shared = loadObject(kernel, parseObject(object.bytes, object.name), { programs: [program] });
+  await using many = kernel.parallelRun(shared.program(program).fd, { threads });
+  for (let at = 0; at < capture.length; ) {
+    await many.ready();
+    const space = many.space();
+    const part = capture.subarray(at, at + Math.min(space.length, 100_000));
+    space.set(part);
+    many.filled(part.length);
+    many.work();
+    at += part.length;
+  }
+  const counts = await many.end();
+  return { one: told(one), many: told(counts), packets: counts.packets };
 }
