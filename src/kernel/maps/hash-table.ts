@@ -1,7 +1,7 @@
 /**
  * The table beneath the hash maps, as WebAssembly keeps it in the kernel's memory (`wasm/assembly/hash.ts`): buckets of
- * chained elements, keys and values in them. It has Linux's shape (a power of two of buckets, new elements in front), which
- * user space can see: in the order of keys and in where a batch ends.
+ * chained elements, keys and values in them. With `BPF_F_ZERO_SEED` it has Linux's shape (as many buckets, new elements in
+ * front), which user space can see: in the order of keys and in where a batch ends.
  */
 import { type Addr, at, type Mapping, NULL } from '../memory/index.ts';
 import type { FieldRecord } from '../objects/field-record.ts';
@@ -73,11 +73,27 @@ export interface TableOptions {
   /** An LRU map: with lists that all CPUs share, or one list for each. */
   readonly lru?: 'common' | 'split';
   readonly seed: number;
+  /** With Linux's order of keys: `BPF_F_ZERO_SEED`. */
+  readonly ordered: boolean;
   readonly label: string;
   readonly access: Mapping['access'];
   readonly fields: FieldRecord;
   /** Called for an element that ends: in place, or replaced; absent when there is nothing to do. */
   readonly release?: (elem: Elem) => void;
+}
+
+/** Buckets up to which a table is made so much wider than Linux's: most chains are then of one element. */
+const WIDER = [
+  { factor: 4, upTo: 1 << 18 },
+  { factor: 2, upTo: 1 << 22 },
+] as const;
+
+/** Linux's number, where the order of keys is asked for; with a secret seed there is none, and more buckets are faster. */
+function bucketCount({ maxEntries, ordered }: TableOptions): number {
+  let buckets = 1;
+  while (buckets < maxEntries) buckets *= 2;
+  if (ordered) return buckets;
+  return buckets * (WIDER.find(({ upTo }) => buckets <= upTo)?.factor ?? 1);
 }
 
 export class HashTable {
@@ -114,8 +130,7 @@ export class HashTable {
         key: { offset: this.#keyOffset, size: keySize },
       },
     };
-    this.buckets = 1;
-    while (this.buckets < options.maxEntries) this.buckets *= 2;
+    this.buckets = bucketCount(options);
     this.#writeHeader(valueStride);
     this.#writeFields();
     if (options.lru) this.#beginLru(options.lru);
@@ -229,6 +244,21 @@ export class HashTable {
       return true;
     }
     return false;
+  }
+
+  /** Takes memory for all elements that there may be. It is touched only where one is used. @returns false when it is short */
+  reserve(): boolean {
+    const { maxEntries, map, preallocated } = this.#options;
+    const { memory, cpus } = this.#machine;
+    const count = maxEntries + cpus - this.#capacity;
+    if (preallocated || count <= 0) return true;
+    const block = memory.tryAllocate(count * this.#stride, this.#elements);
+    if (block === NULL) return false;
+    this.#blocks.push(block);
+    this.#capacity += count;
+    memory.writeU32(map + HASH_FRESH, block);
+    memory.writeU32(map + HASH_FRESH_END, block + count * this.#stride);
+    return true;
   }
 
   key(elem: Elem): Addr {

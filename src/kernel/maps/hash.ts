@@ -96,6 +96,7 @@ export abstract class HashBase extends BpfMap {
       preallocated: (shape.flags & F.BPF_F_NO_PREALLOC) === 0,
       ...(lru && { lru }),
       seed: shape.flags & F.BPF_F_ZERO_SEED ? 0 : machine.random(),
+      ordered: (shape.flags & F.BPF_F_ZERO_SEED) !== 0,
       label: this.label,
       access: this.valueAccess,
       fields: this.fields,
@@ -111,7 +112,12 @@ export abstract class HashBase extends BpfMap {
 
   /** Whether there is something to let go when an element ends. */
   protected get releases(): boolean {
-    return this.fields.length > 0;
+    return this.fields.some(({ kind }) => kind !== 'spin_lock');
+  }
+
+  override share(): string | undefined {
+    if (this.releases) return 'has values that hold something, which is let go on one processor only';
+    return this.table.reserve() ? undefined : 'may grow beyond the memory that there is';
   }
 
   lookup(key: Addr): Addr {

@@ -148,6 +148,14 @@ export abstract class BpfMap extends KernelObject<'map'> {
     return {};
   }
 
+  /**
+   * Makes ready for programs on other threads, which can't allocate: there is memory for all that they may put in.
+   * @returns what stands against it, if something does
+   */
+  share(): string | undefined {
+    return undefined;
+  }
+
   /** What programs may do to the values, by the map's flags. */
   protected get valueAccess(): Mapping['access'] {
     if (this.shape.flags & MAP_CREATE_FLAGS.BPF_F_RDONLY_PROG) return 'r';

@@ -220,6 +220,13 @@ export function storeValue(map: u32, to: u32, from: u32): void {
   storeAround(map, to, from, load<u32>(map, HASH_VALUE_SIZE));
 }
 
+/** The same where no value was: its lock is free. */
+function beginValue(map: u32, element: u32, from: u32): void {
+  const place = element + load<u32>(map, HASH_VALUE_OFFSET);
+  storeValue(map, place, from);
+  if (load<u32>(map, HASH_FLAGS) & HASH_IS_LOCKED) store<u32>(place + load<u32>(map, HASH_LOCK_OFFSET), 0);
+}
+
 /**
  * Stores a CPU's value, or those of all CPUs, one behind the other with what is between them.
  * @param fresh the other CPUs' values of a new element become zero
@@ -356,7 +363,7 @@ function putPreallocated(map: u32, key: u32, value: u32, flags: u32, cpu: u32, h
     publish(bucket, first);
     return E2BIG;
   }
-  storeValue(map, element + load<u32>(map, HASH_VALUE_OFFSET), value);
+  beginValue(map, element, value);
   insert(map, element, key, hash, first);
   if (old === 0) {
     publish(bucket, element);
@@ -390,7 +397,7 @@ function putAllocated(map: u32, key: u32, value: u32, flags: u32, cpu: u32, hash
     if (element !== 0) giveFree(map, element, cpu);
     return status;
   }
-  storeValue(map, element + load<u32>(map, HASH_VALUE_OFFSET), value);
+  beginValue(map, element, value);
   insert(map, element, key, hash, first);
   if (old === 0) {
     count(map, 1);
