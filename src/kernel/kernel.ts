@@ -28,6 +28,7 @@ import { closeServices, createServices } from './objects/services.ts';
 import { EmbeddedSystemCalls } from './os.ts';
 import { ParallelRun, type ParallelRunOptions } from './parallel/parallel-run.ts';
 import { fileCalls, hookCalls } from './syscall/files.ts';
+import { systemCalls } from './syscall/from-program.ts';
 import { createBpf, type KernelState } from './syscall/index.ts';
 import { EmbeddedNet } from './syscall/net.ts';
 import { countRuns } from './syscall/stats.ts';
@@ -119,6 +120,7 @@ export class EmbeddedKernel implements Kernel {
     this.#state = this.#createState(cpu);
     this.runtime = this.#createRuntime();
     this.bpf = createBpf(this.#state);
+    this.runtime.sys = systemCalls(this.#state, () => this.bpf);
     this.#os = new EmbeddedSystemCalls(this.#state);
     this.os = this.#os;
     this.files = fileCalls(this.#state);

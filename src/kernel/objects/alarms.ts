@@ -98,7 +98,8 @@ export class Alarms {
     alarm.due = absolute ? nanoseconds : now + nanoseconds;
     alarm.turn = ++this.#turns;
     if (alarm.due > now) this.onStart?.(alarm.due - now);
-    else this.#machine.grace.after(() => this.run());
+    // What is due when the program ends is called then.
+    this.#machine.grace.after(() => this.run());
     return 0;
   }
 
