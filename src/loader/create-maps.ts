@@ -22,6 +22,14 @@ export interface MapOptions {
   readonly reuseMaps?: Readonly<Record<string, Fd>>;
   /** Where maps are pinned; default `/sys/fs/bpf`. */
   readonly pinRoot?: string;
+  /** Paths to pin maps at, by map name; `false` for one that the object would have pinned. */
+  readonly pin?: Readonly<Record<string, string | false>>;
+  /** Pinned maps to use instead of creating them: paths by map name. Each must be there. */
+  readonly reusePinned?: Readonly<Record<string, string>>;
+  /** Maps to create (`true`) or to leave out (`false`), where the object says otherwise. */
+  readonly autocreate?: Readonly<Record<string, boolean>>;
+  /** What maps and programs are called in the kernel, by their name in the object: at most 15 characters. */
+  readonly rename?: Readonly<Record<string, string>>;
 }
 
 /** A map that is there now. */
@@ -66,6 +74,10 @@ export interface MapContext {
   readonly options: MapOptions;
   /** Values of `.kconfig`, which the spec can't know. */
   readonly kconfig: Uint8Array | undefined;
+  /** What a map of global data starts with, where the caller changed its variables. */
+  readonly data: ReadonlyMap<string, Uint8Array>;
+  /** What allows this user to create maps. */
+  readonly token: Fd | undefined;
   /** Takes a file descriptor over, to be closed with the object. */
   readonly own: (fd: Fd) => Fd;
 }
@@ -79,7 +91,13 @@ export function createMap(context: MapContext, map: MapSpec): CreatedMap {
     checkSame(context, map, attr, given, 'the given map');
     return { spec: map, fd: given, maxEntries: attr.max_entries, owned: false };
   }
-  const path = map.pin === undefined ? undefined : `${options.pinRoot ?? '/sys/fs/bpf'}/${map.pin}`;
+  const reused = own(options.reusePinned, map.name);
+  if (reused !== undefined) {
+    const fd = context.own(kernel.bpf.obj_get({ pathname: reused }));
+    checkSame(context, map, attr, fd, `the map pinned as ${reused}`);
+    return { spec: map, fd, maxEntries: attr.max_entries, owned: true };
+  }
+  const path = pinPath(map, options);
   const pinned = path === undefined ? undefined : openPinned(kernel, path);
   if (pinned !== undefined) {
     context.own(pinned);
@@ -87,7 +105,8 @@ export function createMap(context: MapContext, map: MapSpec): CreatedMap {
     return { spec: map, fd: pinned, maxEntries: attr.max_entries, owned: true };
   }
   const fd = context.own(createWithInner(context, map, attr));
-  const data = map.origin === 'kconfig' ? context.kconfig : map.origin === 'data' ? map.data : undefined;
+  const initial = context.data.get(map.name) ?? map.data;
+  const data = map.origin === 'kconfig' ? context.kconfig : map.origin === 'data' ? initial : undefined;
   if (data?.some((byte) => byte !== 0)) {
     kernel.bpf.map_update_elem({ map_fd: fd, key: KEY_ZERO, value: data });
   }
@@ -101,15 +120,30 @@ export function createMap(context: MapContext, map: MapSpec): CreatedMap {
   };
 }
 
-/** Pins the maps that were made to be pinned. The last step of loading: what failed before leaves no pins. */
+/** Where the map is pinned: as the caller says, or below the root as the object says. */
+function pinPath(map: MapSpec, options: MapOptions): string | undefined {
+  const given = own(options.pin, map.name);
+  if (given !== undefined) return given === false ? undefined : given;
+  return map.pin === undefined ? undefined : `${options.pinRoot ?? '/sys/fs/bpf'}/${map.pin}`;
+}
+
+/** Pins the maps that were made to be pinned. The last step of loading: a failure, here or before, leaves no pins. */
 export function pinMaps(kernel: Kernel, maps: ReadonlyMap<string, CreatedMap>): void {
-  for (const { pinPath, fd } of maps.values()) {
-    if (pinPath !== undefined) kernel.bpf.obj_pin({ pathname: pinPath, bpf_fd: fd });
+  const pinned: string[] = [];
+  try {
+    for (const { pinPath: pathname, fd } of maps.values()) {
+      if (pathname === undefined) continue;
+      kernel.bpf.obj_pin({ pathname, bpf_fd: fd });
+      pinned.push(pathname);
+    }
+  } catch (error) {
+    for (const path of pinned) kernel.files.unlink(path);
+    throw error;
   }
 }
 
 /** An own property: names come from objects. */
-function own<T>(record: Readonly<Record<string, T>> | undefined, name: string): T | undefined {
+export function own<T>(record: Readonly<Record<string, T>> | undefined, name: string): T | undefined {
   return record && Object.hasOwn(record, name) ? record[name] : undefined;
 }
 
@@ -127,11 +161,15 @@ function createAttr(context: MapContext, map: MapSpec): MapCreateAttr {
   const typed = btfFd !== undefined && !NO_BTF.has(map.type) && map.origin !== 'struct_ops';
   return {
     map_type: map.type,
-    map_name: map.kernelName,
+    map_name: own(options.rename, map.name) ?? map.kernelName,
     key_size: map.keySize,
     value_size: own(options.valueSize, map.name) ?? map.valueSize,
     max_entries: maxEntries(kernel, map, own(options.maxEntries, map.name)),
-    map_flags: map.flags | (map.numaNode === undefined ? 0 : MAP_CREATE_FLAGS.BPF_F_NUMA_NODE),
+    map_flags:
+      map.flags |
+      (map.numaNode === undefined ? 0 : MAP_CREATE_FLAGS.BPF_F_NUMA_NODE) |
+      (context.token === undefined ? 0 : MAP_CREATE_FLAGS.BPF_F_TOKEN_FD),
+    ...(context.token === undefined ? {} : { map_token_fd: context.token }),
     ...(map.numaNode === undefined ? {} : { numa_node: map.numaNode }),
     ...(map.extra === 0n ? {} : { map_extra: map.extra }),
     ...(typed && (map.keyType !== 0 || map.valueType !== 0)
@@ -229,7 +267,7 @@ function difference(attr: MapCreateAttr, info: MapInfo): string | undefined {
     ['key_size', attr.key_size, info.key_size],
     ['value_size', attr.value_size, info.value_size],
     ['max_entries', attr.max_entries, info.max_entries],
-    ['map_flags', attr.map_flags ?? 0, info.map_flags],
+    ['map_flags', (attr.map_flags ?? 0) & ~MAP_CREATE_FLAGS.BPF_F_TOKEN_FD, info.map_flags],
     ['map_extra', attr.map_extra ?? 0n, info.map_extra],
   ];
   const wrong = pairs.find(

@@ -46,6 +46,15 @@ export type {
 export type { CookieOptions, ReplaceTarget } from './attach/tracing.ts';
 export { readUsdtNotes, type UsdtNote, type UsdtOptions } from './attach/usdt.ts';
 export type { MapOptions } from './create-maps.ts';
+export {
+  FEATURES,
+  type Feature,
+  featureNames,
+  hasFeature,
+  hasHelper,
+  hasMapType,
+  hasProgType,
+} from './features.ts';
 export { type LinkedProgram, linkProgram } from './link.ts';
 export { type LoadOptions, loadObject, type ProgramOptions } from './load.ts';
 export { LoadedMap } from './map.ts';
@@ -85,6 +94,10 @@ export type {
   SlotSpec,
   StructOpsSpec,
 } from './spec.ts';
+export { enableStats } from './stats.ts';
+export { formatSymbol, KernelSymbols, type ResolvedSymbol } from './symbols/kernel-symbols.ts';
+export { ProcessSymbols } from './symbols/process-symbols.ts';
+export { readStack } from './symbols/stacks.ts';
 export { Variable, type VariableValue } from './variable.ts';
 export {
   type MapView,

@@ -3,12 +3,13 @@
  * the kernel, or nothing.
  */
 import { InputError } from '../base/error.ts';
-import { type Btf, CoreRelocator } from '../btf/index.ts';
+import { type Btf, CoreRelocator, parseBtf } from '../btf/index.ts';
 import {
   type AttachType,
   attachTypeName,
   type Fd,
   type Kernel,
+  MAP_CREATE_FLAGS,
   PROG_LOAD_FLAGS,
   type ProgLoadAttr,
   type ProgType,
@@ -22,10 +23,12 @@ import {
   fillStructOps,
   type MapContext,
   type MapOptions,
+  own,
   pinMaps,
   putFd,
 } from './create-maps.ts';
 import { kernelName } from './data-maps.ts';
+import { globalData } from './globals.ts';
 import { KernelTypes } from './kernel-types.ts';
 import { type LinkedProgram, linkProgram } from './link.ts';
 import { LoadedMap } from './map.ts';
@@ -36,6 +39,7 @@ import { kernelVersion, type ResolvedExtern, resolveExterns } from './resolve-ex
 import { sanitizeBtf } from './sanitize-btf.ts';
 import { type Prepared, selectPrograms, usedMaps } from './select.ts';
 import type { ObjectSpec, ProgramSpec } from './spec.ts';
+import type { VariableValue } from './variable.ts';
 
 /** What the caller may say about one program. */
 export interface ProgramOptions {
@@ -59,8 +63,14 @@ export interface LoadOptions extends MapOptions {
   readonly type?: ProgType;
   /** By program name. */
   readonly program?: Readonly<Record<string, ProgramOptions>>;
-  /** The kernel's types for CO-RE, where they are not the running kernel's. */
-  readonly btf?: Btf;
+  /** Programs to load (`true`) or not (`false`) where their section says otherwise. */
+  readonly autoload?: Readonly<Record<string, boolean>>;
+  /** Values of global variables, by name: numbers, bigints, booleans, or bytes. */
+  readonly globals?: Readonly<Record<string, VariableValue>>;
+  /** The kernel's types for CO-RE, where they are not the running kernel's: parsed, or the path of a file. */
+  readonly btf?: Btf | string;
+  /** What allows a user without capabilities to load: a token, or the path of a BPF file system that delegates. */
+  readonly token?: Fd | string;
   /** Bits of the verifier's log level for programs that load; one that is refused always has its log. */
   readonly logLevel?: number;
   /** Bytes for the log. */
@@ -96,6 +106,7 @@ class Loader {
   #btfProblem: InputError | undefined;
   #describesFunctions = true;
   #relocator: CoreRelocator | undefined;
+  #token: Fd | undefined;
   readonly #links = new Links();
   /** Filled while maps are made, and shared by the programs. */
   readonly #maps = new Map<string, LoadedMap>();
@@ -116,7 +127,7 @@ class Loader {
         `${spec.file}: the object is big-endian, the kernel is not; compile with --target=bpfel`,
       );
     }
-    const prepared = selectPrograms(spec, this.#options.programs).map(
+    const prepared = selectPrograms(spec, this.#options.programs, this.#options.autoload).map(
       (program): Prepared => ({ spec: program, linked: linkProgram(spec, program) }),
     );
     for (const { spec: program } of prepared) this.#typeOf(program);
@@ -127,6 +138,8 @@ class Loader {
     }
     const { externs, kconfig } = resolveExterns(this.#kernel, this.#types, spec, wanted);
 
+    const data = globalData(spec, this.#options.globals);
+    this.#openToken();
     this.#loadBtf();
     const context: MapContext = {
       kernel: this.#kernel,
@@ -135,13 +148,16 @@ class Loader {
       btfFd: this.#btfFd,
       options: this.#options,
       kconfig,
+      data,
+      token: this.#token,
       own: (fd) => this.#own(fd),
     };
     const maps = new Map<string, CreatedMap>();
     const needed = this.#options.maps === 'used' ? usedMaps(spec, prepared) : undefined;
     for (const map of spec.maps.values()) {
-      if (map.structOps && !map.structOps.autocreate) continue;
-      if (needed && !needed.has(map.name)) continue;
+      const asked = own(this.#options.autocreate, map.name);
+      if (!(asked ?? map.structOps?.autocreate ?? true)) continue;
+      if (asked === undefined && needed && !needed.has(map.name)) continue;
       maps.set(map.name, createMap(context, map));
     }
     fillMaps(this.#kernel, maps);
@@ -208,6 +224,20 @@ class Loader {
     return fd;
   }
 
+  #openToken(): void {
+    const { token } = this.#options;
+    if (token === undefined || typeof token === 'number') {
+      this.#token = token;
+      return;
+    }
+    const bpffs_fd = this.#kernel.files.open(token);
+    try {
+      this.#token = this.#own(this.#kernel.bpf.token_create({ bpffs_fd }));
+    } finally {
+      this.#kernel.closeFd(bpffs_fd);
+    }
+  }
+
   #programOptions(name: string): ProgramOptions {
     const all = this.#options.program;
     return (all && Object.hasOwn(all, name) ? all[name] : undefined) ?? {};
@@ -228,7 +258,7 @@ class Loader {
     const { btf } = this.#spec;
     if (!btf) return;
     try {
-      this.#btfFd = this.#own(this.#kernel.bpf.btf_load({ btf: btf.bytes }));
+      this.#btfFd = this.#own(this.#kernel.bpf.btf_load({ btf: btf.bytes, ...this.#btfToken() }));
       return;
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
@@ -237,17 +267,36 @@ class Loader {
     const sanitized = sanitizeBtf(this.#kernel, btf);
     if (!sanitized) return;
     try {
-      this.#btfFd = this.#own(this.#kernel.bpf.btf_load({ btf: sanitized.bytes }));
+      this.#btfFd = this.#own(this.#kernel.bpf.btf_load({ btf: sanitized.bytes, ...this.#btfToken() }));
       this.#describesFunctions = sanitized.functions;
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
     }
   }
 
+  #btfToken(): { readonly token_fd?: Fd } {
+    return this.#token === undefined ? {} : { token_fd: this.#token };
+  }
+
+  /** The types that CO-RE records are resolved against. */
+  #targetTypes(): Btf | undefined {
+    const { btf } = this.#options;
+    if (typeof btf !== 'string') return btf ?? this.#types.vmlinux;
+    const bytes = this.#kernel.files.read_file(btf);
+    if (bytes) return parseBtf(bytes, btf);
+    throw new InputError(
+      'loader-no-btf',
+      `${this.#spec.file}: there is no file ${btf} to read the kernel's types from`,
+      {
+        errno: 'ENOENT',
+      },
+    );
+  }
+
   #applyCore(linked: LinkedProgram, what: string): PoisonedRelo[] {
     if (linked.coreRelos.length === 0) return [];
     if (!this.#relocator) {
-      const target = this.#options.btf ?? this.#types.vmlinux;
+      const target = this.#targetTypes();
       if (!target) {
         throw new InputError(
           'loader-no-btf',
@@ -283,8 +332,8 @@ class Loader {
       what,
     );
     // Another type than the section's has another attach type, or none.
-    const own = type === program.type ? program.attach : undefined;
-    const described = { ...program, type, attach: given.attach ?? own };
+    const usual = type === program.type ? program.attach : undefined;
+    const described = { ...program, type, attach: given.attach ?? usual };
     const { memberIndex, ...target } = findTarget(
       this.#kernel,
       this.#types,
@@ -296,16 +345,18 @@ class Loader {
     const attach = memberIndex === undefined ? described.attach : attachTypeName(memberIndex);
     const flags =
       (program.sleepable ? PROG_LOAD_FLAGS.BPF_F_SLEEPABLE : 0) |
-      (program.frags ? PROG_LOAD_FLAGS.BPF_F_XDP_HAS_FRAGS : 0);
+      (program.frags ? PROG_LOAD_FLAGS.BPF_F_XDP_HAS_FRAGS : 0) |
+      (this.#token === undefined ? 0 : MAP_CREATE_FLAGS.BPF_F_TOKEN_FD);
     const attr: ProgLoadAttr = {
       prog_type: type,
-      prog_name: kernelName(program.name),
+      prog_name: own(this.#options.rename, program.name) ?? kernelName(program.name),
       insns: linked.insns,
       license: this.#spec.license,
       kern_version: this.#spec.version ?? kernelVersion(this.#kernel.release),
       ...(attach === undefined ? {} : { expected_attach_type: attach }),
       ...(flags === 0 ? {} : { prog_flags: flags }),
       ...(given.ifindex === undefined ? {} : { prog_ifindex: given.ifindex }),
+      ...(this.#token === undefined ? {} : { prog_token_fd: this.#token }),
       ...(modules.length === 0 ? {} : { fd_array: modules }),
       ...target,
       ...this.#infoAttr(linked),

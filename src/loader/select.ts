@@ -10,18 +10,24 @@ export interface Prepared {
 }
 
 /** The programs to load: the named ones and those that prog arrays hold with them, or all that load by themselves. */
-export function selectPrograms(spec: ObjectSpec, names: readonly string[] | undefined): ProgramSpec[] {
+export function selectPrograms(
+  spec: ObjectSpec,
+  names: readonly string[] | undefined,
+  autoload: Readonly<Record<string, boolean>> = {},
+): ProgramSpec[] {
   const { programs, maps, file } = spec;
-  if (!names) return [...programs.values()].filter((p) => p.autoload);
+  for (const name of Object.keys(autoload)) if (!programs.has(name)) throw noProgram(file, name, programs);
+  if (!names) {
+    return [...programs.values()].filter((p) =>
+      Object.hasOwn(autoload, p.name) ? autoload[p.name] : p.autoload,
+    );
+  }
   const chosen = new Map<string, ProgramSpec>();
   const queue = [...names];
   for (let name = queue.shift(); name !== undefined; name = queue.shift()) {
     if (chosen.has(name)) continue;
     const program = programs.get(name);
-    if (!program) {
-      const known = [...programs.keys()].join(', ') || 'none';
-      throw new InputError('loader-name', `${file}: there is no program ${name}; there are: ${known}`);
-    }
+    if (!program) throw noProgram(file, name, programs);
     chosen.set(name, program);
     const used = linkProgram(spec, program).refs.flatMap((ref) => (ref.kind === 'map' ? [ref.map] : []));
     for (const map of used.map((m) => maps.get(m)!)) {
@@ -31,6 +37,11 @@ export function selectPrograms(spec: ObjectSpec, names: readonly string[] | unde
     }
   }
   return [...programs.values()].filter((p) => chosen.has(p.name));
+}
+
+function noProgram(file: string, name: string, programs: ObjectSpec['programs']): InputError {
+  const known = [...programs.keys()].join(', ') || 'none';
+  return new InputError('loader-name', `${file}: there is no program ${name}; there are: ${known}`);
 }
 
 /** The maps that programs refer to, with the maps that those hold. */
