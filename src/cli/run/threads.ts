@@ -13,7 +13,11 @@ import('tsx/esm/api').then(({ register }) => {
 
 export function makeThread(): Thread {
   const url = new URL(SOURCE ? './worker.ts' : './worker.js', import.meta.url);
-  const worker = SOURCE ? new Worker(LEARN, { eval: true, workerData: url.href }) : new Worker(url);
+  return threadOf(SOURCE ? new Worker(LEARN, { eval: true, workerData: url.href }) : new Worker(url));
+}
+
+/** A thread that runs `worker.ts`. */
+export function threadOf(worker: Worker): Thread {
   const thread: Thread = {
     onAnswer: undefined,
     post: (order) => worker.postMessage(order),

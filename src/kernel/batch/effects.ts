@@ -25,6 +25,8 @@ export interface Effects {
   readonly changesContext: boolean;
   /** The program can tell the packet's socket. */
   readonly seesSocket: boolean;
+  /** The program may load from its link layer header, which a socket filter has in front of the packet. */
+  readonly looksBack: boolean;
   /** The program sends samples, which are to be read after each packet. */
   readonly sendsSamples: boolean;
   /** The program and all that it can go on in by a tail call. */
@@ -90,6 +92,7 @@ export function effectsOf(program: Program): Effects {
     ...(single !== undefined && { single }),
     changesContext: found.some((effects) => effects.changesContext),
     seesSocket: found.some((effects) => effects.seesSocket),
+    looksBack: found.some((effects) => effects.looksBack),
     sendsSamples: found.some((effects) => effects.sendsSamples),
     programs,
   };
@@ -114,6 +117,7 @@ interface Found {
   moves: string | undefined;
   changesContext: boolean;
   seesSocket: boolean;
+  looksBack: boolean;
   sendsSamples: boolean;
 }
 
@@ -127,6 +131,7 @@ function effectsAlone(program: Program): Found {
     moves: undefined,
     changesContext: false,
     seesSocket: false,
+    looksBack: false,
     sendsSamples: false,
   };
   for (const [slot, insn] of verified.insns.entries()) {
@@ -149,11 +154,11 @@ function effectsAlone(program: Program): Found {
         if (proof?.access === 'ctx') found.changesContext = true;
         break;
       case 'ld_abs':
-        // Negative offsets are of headers that may lie in front of the packet.
-        if (insn.imm < 0) found.single ??= `${name} loads headers in front of the packet`;
+        // Negative offsets are of headers.
+        if (insn.imm < 0) found.looksBack = true;
         break;
       case 'ld_ind':
-        found.single ??= `${name} loads from offsets that may lie in front of the packet`;
+        found.looksBack = true;
         break;
       default:
     }

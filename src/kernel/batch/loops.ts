@@ -171,6 +171,8 @@ const OTHERHOST = 3;
 export interface SkbPlace {
   /** Bytes that count as in front of the packet: a link layer header that the program sees behind it once more. */
   readonly lead: number;
+  /** They are put there: over the header of the packet's record, or room that is left for them. */
+  readonly leads: boolean;
   /** The skb begins behind the link layer header. */
   readonly atNetwork: boolean;
   /** The program can tell what socket the packet has. */
@@ -184,7 +186,10 @@ export interface SkbPlace {
  * Socket buffers on the loopback device: `(row, end, program, context, area, template)`. `template` is the skb of any packet,
  * as long as the context is.
  */
-export function defineSkb(module: ModuleWriter, { lead, atNetwork, sock, fresh, rings }: SkbPlace): number {
+export function defineSkb(
+  module: ModuleWriter,
+  { lead, leads, atNetwork, sock, fresh, rings }: SkbPlace,
+): number {
   const at = SK_BUFF.members;
   const cb = BPF_SKB_DATA_END.members;
   return define(module, { params: 6, results: ['i32'] }, ({ params, local }) => {
@@ -212,6 +217,7 @@ export function defineSkb(module: ModuleWriter, { lead, atNetwork, sock, fresh, 
             ? nothing
             : seq(addr.set(sub(addr.get, i32(lead))), length.set(add(length.get, i32(lead)))),
           odd.goIf(gtU(length.get, i32(SKB_ROOM))),
+          lead > 0 && leads ? copy(addr.get, add(addr.get, i32(lead)), i32(lead)) : nothing,
           protocol.set(frameProtocol(addr.get, length.get)),
           odd.goIf(
             ltU(

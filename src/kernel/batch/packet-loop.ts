@@ -143,6 +143,7 @@ function prepare({ machine, devices }: LoopKernel, { type, attach, effects, ring
   const plan: LoopPlan = {
     object: 'sk_buff',
     lead: type === 'socket_filter' ? ETH_HLEN : 0,
+    leads: effects.looksBack,
     atNetwork: kind.atNetwork,
     sock: effects.seesSocket,
     fresh: effects.changesContext,

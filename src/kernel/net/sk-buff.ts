@@ -311,7 +311,7 @@ export class SkBuff implements RunContext {
   loadPacket(offset: number, size: 1 | 2 | 4): number | undefined {
     const at = this.#legacyOffset(offset);
     const { view } = this.#memory;
-    if (at === undefined || at < this.#head || at + size > this.data + this.len) return undefined;
+    if (at === undefined || at < this.#u32(AT.head) || at + size > this.data + this.len) return undefined;
     if (size === 1) return view.getUint8(at);
     return size === 2 ? view.getUint16(at) : view.getUint32(at);
   }
@@ -321,8 +321,8 @@ export class SkBuff implements RunContext {
     const SKF_NET_OFF = -0x100000;
     const SKF_LL_OFF = -0x200000;
     if (offset >= 0) return this.data + offset;
-    if (offset >= SKF_NET_OFF) return this.#head + this.#u16(AT.network_header) + offset - SKF_NET_OFF;
-    if (offset >= SKF_LL_OFF) return this.#head + this.#u16(AT.mac_header) + offset - SKF_LL_OFF;
+    if (offset >= SKF_NET_OFF) return this.#u32(AT.head) + this.#u16(AT.network_header) + offset - SKF_NET_OFF;
+    if (offset >= SKF_LL_OFF) return this.#u32(AT.head) + this.#u16(AT.mac_header) + offset - SKF_LL_OFF;
     return undefined;
   }
 

@@ -13,8 +13,9 @@ export const PIECE = 1 << 19;
 export const SLOTS = 6;
 /** Most packets of a piece: records without any bytes, and what the piece before left. */
 export const SLOT_ROWS = PIECE / 16 + 16;
-/** Frames that are not simply in the piece. */
-export const SCRATCH = PIECE + LEAD + 32 * 1024;
+/** Frames that are not simply in the piece, with room in front of each for a header, as records have. */
+export const SCRATCH = 3 * PIECE + LEAD;
+export const FRAME_ROOM = 16;
 
 export const CONTROL = {
   /** Pieces that were handed out. */

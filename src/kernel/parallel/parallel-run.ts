@@ -27,6 +27,7 @@ import {
   CONTROL,
   ENDING,
   endOf,
+  FRAME_ROOM,
   type Geometry,
   NOT_RUN,
   notRunOf,
@@ -306,6 +307,7 @@ export class ParallelRun {
   /** Gives a frame that is not in the piece as it is. */
   #giveFrame(data: Uint8Array, cut: boolean, slot: number): void {
     const { memory } = this.#host.kernel.machine;
+    this.#scratch += FRAME_ROOM;
     if (this.#scratch + data.length > scratchOf(this.#geometry, slot) + SCRATCH) {
       throw new Bug(`the frames of a piece take more than ${SCRATCH} bytes`);
     }
