@@ -21,6 +21,11 @@ export interface RawJitOptions {
   readonly fuel?: number;
   /** Over shared memory, with the atomic instructions that it needs. */
   readonly shared?: boolean;
+  /**
+   * Helpers 12 and 181, tail calls and loops of callbacks, are compiled as those of verified programs are. What the array of
+   * the tail calls holds: numbers of the table of programs, where 1 is the program itself, and nothing else is.
+   */
+  readonly tailCalls?: readonly number[];
 }
 
 /** As `runRaw` of the interpreter, compiled. */
@@ -39,21 +44,25 @@ export function runCompiledRaw(
   const addr =
     memory.length === 0 ? 0 : block.allocate(memory.length, { kind: 'mem', owner: 'input', access: 'rw' });
   block.u8.set(memory, addr);
-  const { bytes, host } = translate(rawUnit(kernel, decoded.insns));
+  const { tailCalls } = options;
+  const slots = tailCalls && tailCallArray(kernel, tailCalls);
+  const { bytes, host } = translate(rawUnit(kernel, decoded.insns, slots));
+  const programs = new wasm.Table({ element: 'anyfunc', initial: 2 });
   const imports: Record<string, WasmFunction> = {};
   for (const [name, { call }] of host) imports[name] = call;
   const { exports } = new wasm.Instance(new wasm.Module(bytes), {
     skep: {
       ...imports,
       memory: block.wasm,
-      programs: new wasm.Table({ element: 'anyfunc', initial: 1 }),
+      programs,
       area: new wasm.Global({ value: 'i32', mutable: false }, area),
       fuel: new wasm.Global({ value: 'i32', mutable: true }, options.fuel ?? 10_000_000),
     },
   });
+  if (slots) programs.set(1, exports.main!);
   try {
-    const run = exports.raw as unknown as (r1: number, r2: number) => bigint;
-    const r0 = BigInt.asUintN(64, run(addr, memory.length));
+    const run = (slots ? exports.run : exports.raw) as unknown as (r1: number, r2: number) => bigint | number;
+    const r0 = BigInt.asUintN(64, BigInt(run(addr, memory.length)));
     return { r0, memory: block.u8.slice(addr, addr + memory.length) };
   } catch (error) {
     if (error instanceof JitFault) return { fault: error.fault };
@@ -74,17 +83,38 @@ function fault(code: FaultCode, insn: number, problem: string): RawResult {
   return { fault: { code, program: 'bare', insn, problem } };
 }
 
-function rawUnit(kernel: RunKernel, insns: readonly (Insn | undefined)[]): Unit {
+interface TailCallArray {
+  readonly slots: number;
+  readonly count: number;
+}
+
+function tailCallArray({ machine: { memory } }: RunKernel, indices: readonly number[]): TailCallArray {
+  const slots = memory.allocate(4 * indices.length, { kind: 'kernel', owner: 'tail calls', access: 'none' });
+  for (const [i, index] of indices.entries()) memory.writeU32(slots + 4 * i, index);
+  return { slots, count: indices.length };
+}
+
+const HELPERS = { tailCall: 12, loop: 181 } as const;
+
+/** @param tailCalls where the array of tail calls is, if the program makes some */
+function rawUnit(
+  kernel: RunKernel,
+  insns: readonly (Insn | undefined)[],
+  tailCalls: TailCallArray | undefined,
+): Unit {
   return {
     name: 'bare',
     insns,
     functions: functionsOf(insns),
     proofs: new Map(),
     constants: constantsOf(insns),
-    entry: 'memory',
+    entry: tailCalls ? 'context' : 'memory',
     context: undefined,
     packet: undefined,
-    helper: (_, id) => bareHelper(kernel, id),
+    helper: (_, id) => {
+      if (tailCalls && id === HELPERS.tailCall) return { kind: 'tail_call', ...tailCalls };
+      return tailCalls && id === HELPERS.loop ? { kind: 'loop' } : bareHelper(kernel, id);
+    },
     register: {
       kind: 'host',
       name: 'call register',
