@@ -7,7 +7,7 @@ import { Connection } from './server/connection.ts';
 import { heldText } from './server/held.ts';
 import { type Place, placeOf, readInfo } from './server/place.ts';
 import type { Hello, Status } from './server/protocol.ts';
-import { isAlive, kill, pause, removeFiles, startInBackground } from './server/start.ts';
+import { isAlive, kill, pause, removeFiles, type Started, startInBackground } from './server/start.ts';
 
 const fact: CommandFact = {
   name: 'kernel',
@@ -95,12 +95,14 @@ async function ask(place: Place, request: 'status' | 'stop'): Promise<Status | '
 
 async function start(args: Arguments, io: Io, place: Place): Promise<number> {
   const deadline = Date.now() + 30_000;
-  let started = false;
+  let started: Started | undefined;
   for (;;) {
     const found = await ask(place, 'status');
     if (found !== undefined && found !== 'silent') {
       if (!args.options.has('--json')) {
-        io.stdout(`kernel ${place.instance} ${started ? 'is started' : 'runs already'}: pid ${found.pid}\n`);
+        io.stdout(
+          `kernel ${place.instance} ${started === undefined ? 'runs already' : 'is started'}: pid ${found.pid}\n`,
+        );
       } else io.stdout(`${JSON.stringify(found)}\n`);
       return EXIT.ok;
     }
@@ -115,8 +117,7 @@ async function start(args: Arguments, io: Io, place: Place): Promise<number> {
       );
     }
     if (found === undefined) {
-      startInBackground(place, passedOn(args));
-      started = true;
+      started ??= startInBackground(place, passedOn(args));
     }
     await pause(30);
   }

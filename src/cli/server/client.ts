@@ -7,6 +7,7 @@ import type { Io } from '../io.ts';
 import { Connection, type Ending } from './connection.ts';
 import { buildOf, type Info, type Place, placeOf, readInfo } from './place.ts';
 import { FRAME, type Hello, type Status } from './protocol.ts';
+import type { Started } from './start.ts';
 
 /** Milliseconds until a kernel process that is there has to answer, before it is looked at more closely. */
 const ANSWER = 5_000;
@@ -32,6 +33,7 @@ export async function forward(
   const place = placeOf(instance);
   const deadline = Date.now() + START;
   let wait = 4;
+  let started: Started | undefined;
   for (;;) {
     const info = readInfo(place);
     const ending =
@@ -61,7 +63,8 @@ export async function forward(
         }
         break;
       case 'absent':
-        await start(place, info, terminal);
+        if (started?.failed) throw await notStarted(place);
+        started = (await start(place, info, terminal)) ?? started;
     }
     if (Date.now() > deadline) throw await notStarted(place);
     await (await import('./start.ts')).pause(wait);
@@ -150,11 +153,11 @@ async function replace(info: Info, status: Status, terminal: Terminal): Promise<
 const told = new Set<string>();
 
 /** @param info of a process that does not listen any more */
-async function start(place: Place, info: Info | undefined, terminal: Terminal): Promise<void> {
+async function start(place: Place, info: Info | undefined, terminal: Terminal): Promise<Started | undefined> {
   const { isAlive, startInBackground } = await import('./start.ts');
   if (info !== undefined) {
     // It has said who it is and is about to listen, or has stopped listening and is about to end.
-    if (isAlive(info)) return;
+    if (isAlive(info)) return undefined;
     if (readInfo(place)?.token === info.token && !told.has(info.token)) {
       told.add(info.token);
       terminal.stderr(
@@ -162,7 +165,7 @@ async function start(place: Place, info: Info | undefined, terminal: Terminal): 
       );
     }
   }
-  startInBackground(place, []);
+  return startInBackground(place, []);
 }
 
 async function notStarted(place: Place): Promise<InputError> {
@@ -175,7 +178,7 @@ async function notStarted(place: Place): Promise<InputError> {
   }
   return new InputError(
     'kernel-start',
-    `starting the kernel process ${place.instance}: it was not there after ${START / 1000} seconds; skep --ephemeral does without it`,
+    `starting the kernel process ${place.instance}: it ended at once, or was not there after ${START / 1000} seconds; skep --ephemeral does without it`,
     { errno: 'ETIMEDOUT', detail: log },
   );
 }

@@ -17,13 +17,20 @@ export function isAlive(info: Info): boolean {
   return found !== undefined && (info.ticks === '' || found.ticks === info.ticks);
 }
 
+/** A kernel process that was started. */
+export interface Started {
+  /** It ended at once; its log says why. */
+  failed: boolean;
+}
+
 /**
  * Starts a kernel process in the background, unless another client is doing so. It tells by its info file and socket when it
  * is there.
  * @param options of `skep kernel run`
  */
-export function startInBackground(place: Place, options: readonly string[]): void {
-  if (!claim(place)) return;
+export function startInBackground(place: Place, options: readonly string[]): Started {
+  const started = { failed: false };
+  if (!claim(place)) return started;
   const entry = process.argv[1]!;
   const log = openSync(place.log, 'w', 0o600);
   const env: NodeJS.ProcessEnv = { ...process.env };
@@ -35,8 +42,14 @@ export function startInBackground(place: Place, options: readonly string[]): voi
     [...process.execArgv, entry, 'kernel', 'run', '--instance', place.instance, ...options],
     { detached: true, stdio: ['ignore', log, log], cwd: dirname(entry), env },
   );
+  child.on('exit', (code) => {
+    if (code === 0) return;
+    started.failed = true;
+    rmSync(place.starting, { force: true });
+  });
   child.unref();
   closeSync(log);
+  return started;
 }
 
 /** Only an advice, that not every client of a crowd starts one: the kernel process itself sees to it that it is alone. */

@@ -1,0 +1,43 @@
+/** Why a command line is answered differently on purpose. Each entry is a difference that a reader can look up here. */
+import type { Answer } from './parity-bpftool-cases.ts';
+
+interface Reason {
+  readonly kernels: readonly ('linux' | 'embedded')[];
+  /** Matches the command line. */
+  readonly line: RegExp;
+  readonly why: string;
+}
+
+const BOTH = ['linux', 'embedded'] as const;
+
+const REASONS: readonly Reason[] = [
+  {
+    kernels: BOTH,
+    line: /^(-\S+ )?(version$|-V$|batch file versions)/,
+    why: 'skep names itself and what it is made of',
+  },
+  {
+    kernels: BOTH,
+    line: /dump jited/,
+    why: 'this bpftool was built without a disassembler; skep shows WebAssembly, or the bytes of the machine code',
+  },
+  {
+    kernels: BOTH,
+    line: /profile/,
+    why: 'this bpftool was built without profiling; skep counts runs and their time',
+  },
+  {
+    kernels: BOTH,
+    line: /visual|opcodes linum|linum opcodes/,
+    why: 'later versions of bpftool name functions in graphs, take opcodes and linum together, and refuse graphs in JSON',
+  },
+  {
+    kernels: ['embedded'],
+    line: /dump xlated/,
+    why: 'the embedded kernel shows the program as loaded: Linux rewrites context accesses and calls into instructions of its own',
+  },
+];
+
+export function reasonFor({ line }: Answer, kernel: 'linux' | 'embedded'): string | undefined {
+  return REASONS.find((reason) => reason.kernels.includes(kernel) && reason.line.test(line))?.why;
+}

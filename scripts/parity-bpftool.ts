@@ -1,0 +1,147 @@
+/**
+ * Scripts of bpftool command lines, run by bpftool on Linux, by `skep --kernel linux` and by `skep` on an embedded kernel:
+ * output, errors and exit codes must be the same where they can be.
+ *
+ *     npx tsx scripts/parity-bpftool.ts [--only SCENARIO] [--show N] [--list] [--kernel linux|embedded] [--cli FILE]
+ *
+ * Needs root on Linux and bpftool. Pins are made in a BPF file system of a mount namespace of its own; only objects of its own
+ * are touched. What must differ is masked (`parity-bpftool-mask.ts`); what differs for a reason is listed with it
+ * (`parity-bpftool-reasons.ts`). Prints `figure parity_linux_percent` and `figure parity_embedded_percent`.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { buildSync } from 'esbuild';
+import { linuxStatus } from '../src/linux/index.ts';
+import { type Answer, LAYOUTS, SCENARIOS, type Side } from './parity-bpftool-cases.ts';
+import { comparable } from './parity-bpftool-mask.ts';
+import { reasonFor } from './parity-bpftool-reasons.ts';
+import { runSide } from './parity-bpftool-sides.ts';
+
+const args = process.argv.slice(2);
+const option = (name: string): string | undefined => {
+  const at = args.indexOf(name);
+  return at < 0 ? undefined : args[at + 1];
+};
+
+const side = option('--side') as Side | undefined;
+if (side !== undefined) {
+  // In a mount namespace of this process's own: see below.
+  process.stdout.write(JSON.stringify(runSide(side, option('--cli')!, option('--work')!, option('--only'))));
+} else if (args.includes('--list')) {
+  for (const { name, lines } of SCENARIOS) console.log(`${name}: ${lines.length} command lines`);
+} else main();
+
+function main(): void {
+  const status = linuxStatus();
+  if (!status.ok) {
+    console.log(`skipped: ${status.reason}`);
+    return;
+  }
+  if (spawnSync('bpftool', ['version']).status !== 0) {
+    console.log('skipped: bpftool is not installed');
+    return;
+  }
+  const work = mkdtempSync(join(tmpdir(), 'skep-parity-'));
+  try {
+    const cli = option('--cli') ?? bundle(work);
+    const expected = answersOf('bpftool', cli, work);
+    for (const kernel of ['linux', 'embedded'] as const) {
+      if ((option('--kernel') ?? kernel) === kernel) report(kernel, expected, answersOf(kernel, cli, work));
+    }
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
+
+/** The command line as one program, beside the modules that it needs. */
+function bundle(work: string): string {
+  buildSync({
+    entryPoints: { cli: 'src/cli/main.ts' },
+    outdir: join(work, 'skep'),
+    outExtension: { '.js': '.mjs' },
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+    packages: 'external',
+    define: { SKEP_VERSION: '"7.1.0"' },
+    logLevel: 'silent',
+  });
+  spawnSync('ln', ['-s', join(process.cwd(), 'node_modules'), join(work, 'node_modules')]);
+  return join(work, 'skep', 'cli.mjs');
+}
+
+function answersOf(which: Side, cli: string, work: string): readonly Answer[] {
+  const own = ['--import', 'tsx', 'scripts/parity-bpftool.ts', '--side', which, '--cli', cli, '--work', work];
+  const only = option('--only');
+  const argv = [process.execPath, ...own, ...(only === undefined ? [] : ['--only', only])];
+  const { stdout, stderr, status } = spawnSync('unshare', ['-m', '--propagation', 'private', ...argv], {
+    encoding: 'utf8',
+    maxBuffer: 1 << 30,
+  });
+  if (status !== 0) throw new Error(`${which}: ${stderr}`);
+  return JSON.parse(stdout) as readonly Answer[];
+}
+
+function report(which: 'linux' | 'embedded', expected: readonly Answer[], found: readonly Answer[]): void {
+  const shown = Number(option('--show') ?? 400);
+  let equal = 0;
+  const explained = new Map<string, number>();
+  let unexplained = 0;
+  for (const [i, wanted] of expected.entries()) {
+    const got = found[i]!;
+    const left = comparable(wanted, which);
+    const right = comparable(got, which);
+    if (left === right || sameUsage(left, right)) {
+      equal++;
+      continue;
+    }
+    const reason = reasonFor(wanted, which);
+    if (reason !== undefined) {
+      explained.set(reason, (explained.get(reason) ?? 0) + 1);
+      continue;
+    }
+    unexplained++;
+    console.log(`${which}: ${wanted.scenario}: ${wanted.line}`);
+    for (const line of difference(left, right)) console.log(`    ${line.slice(0, shown)}`);
+  }
+  const count = expected.length;
+  console.log(
+    `${which}: ${equal} of ${count} command lines are equal, ${unexplained} differ without a reason`,
+  );
+  for (const [reason, times] of explained) console.log(`  ${times} differ: ${reason}`);
+  const percent = count === 0 ? 0 : (100 * equal) / count;
+  console.log(
+    `figure parity_${which}_percent ${equal === count ? percent : Math.min(percent, 99.99).toFixed(2)}`,
+  );
+  if (which === 'linux') {
+    console.log(`figure parity_command_lines ${count}`);
+    console.log(`figure parity_layouts ${LAYOUTS.length}`);
+  }
+  if (count === 0 || unexplained > 0) process.exitCode = 1;
+}
+
+/** A usage text is the same when ours says all that bpftool's says; it may say more. */
+function sameUsage(left: string, right: string): boolean {
+  if (!left.includes('Usage: ') || !right.includes('Usage: ')) return false;
+  const [before, usage] = split(left);
+  const [ours, ourUsage] = split(right);
+  const known = new Set(ourUsage.split(/\s+/));
+  return before === ours && usage.split(/\s+/).every((word) => known.has(word) || /legacy/.test(word));
+}
+
+function split(text: string): readonly [string, string] {
+  const at = text.indexOf('Usage: ');
+  return [text.slice(0, at), text.slice(at)];
+}
+
+/** The first lines that differ, of each side. */
+function difference(left: string, right: string): string[] {
+  const [a, b] = [left.split('\n'), right.split('\n')];
+  let at = 0;
+  while (at < a.length && a[at] === b[at]) at++;
+  return [`- ${a.slice(at, at + 2).join('⏎')}`, `+ ${b.slice(at, at + 2).join('⏎')}`];
+}
