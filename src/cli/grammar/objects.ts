@@ -6,5 +6,6 @@ export const OBJECTS: readonly (readonly [name: string, load: () => Promise<Obje
   ['map', () => import('../map/object.ts').then((module) => module.mapObject)],
   ['link', () => import('../link/object.ts').then((module) => module.linkObject)],
   ['cgroup', () => import('../cgroup/object.ts').then((module) => module.cgroupObject)],
+  ['net', () => import('../net/object.ts').then((module) => module.netObject)],
   ['btf', () => import('../btf/object.ts').then((module) => module.btfObject)],
 ];

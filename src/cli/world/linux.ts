@@ -120,19 +120,8 @@ export function linuxWorld(): World {
     files: FILES,
     fdInfo: (fd) => parseFdInfo(read(`/proc/self/fdinfo/${fd}`) ?? ''),
     bootedAt: () => BigInt(Date.now()) * 1_000_000n - BigInt(Math.round(uptime() * 1e9)),
-    deviceIndex: (name) => {
-      const text = /^[^/]+$/.test(name) ? read(`/sys/class/net/${name}/ifindex`) : undefined;
-      return text === undefined ? undefined : Number(text);
-    },
-    deviceName: (index) => {
-      try {
-        return readdirSync('/sys/class/net').find(
-          (name) => read(`/sys/class/net/${name}/ifindex`) === String(index),
-        );
-      } catch {
-        return undefined;
-      }
-    },
+    deviceIndex: (name) => kernel.net.device_get({ name })?.ifindex,
+    deviceName: (ifindex) => kernel.net.device_get({ ifindex })?.name,
     symbolAddress: (name) => symbols.address(name),
     symbolAt: (address) => symbols.at(address),
     compiledModule: () => undefined,
