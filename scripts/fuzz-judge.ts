@@ -1,22 +1,14 @@
 /** Judges the fuzzer's programs on both verifiers, makes disagreements small, and runs what both accept. */
 import { InputError } from '../src/base/error.ts';
-import { BtfBuilder, type BtfTypeId, INT_SIGNED } from '../src/btf/index.ts';
 import { createKernel } from '../src/kernel/index.ts';
 import { ALL_CAPABILITIES, type Capabilities } from '../src/kernel/verifier/index.ts';
 import { openLinux } from '../src/linux/index.ts';
-import {
-  type Fd,
-  type Kernel,
-  MAP_CREATE_FLAGS,
-  type MapCreateAttr,
-  type ProgLoadAttr,
-} from '../src/sys/index.ts';
-import { type Answer, type Judgement, TwoKernels } from './agree-kernels.ts';
+import type { ProgLoadAttr, ProgType } from '../src/sys/index.ts';
+import { type Answer, askSkep, type Judgement, TwoKernels } from './agree-kernels.ts';
 import { messageClass, verdictMessage } from './agree-log.ts';
 import { capabilityDropper } from './capabilities.ts';
-import { MAP, VALUE_SIZE } from './fuzz-generate.ts';
+import { World } from './fuzz-judge-world.ts';
 import {
-  encodeProgram,
   type FuzzInsn,
   type FuzzPrivilege,
   type FuzzProgram,
@@ -27,121 +19,20 @@ import {
 
 export type Outcome = 'agree' | 'softer' | 'harder' | 'crash';
 
-const MOST_FUNCTIONS = 16;
-const MAPS: readonly MapCreateAttr[] = [
-  { map_type: 'hash', key_size: 8, value_size: VALUE_SIZE[MAP.hash]!, max_entries: 64, map_name: 'hash' },
-  { map_type: 'array', key_size: 4, value_size: VALUE_SIZE[MAP.array]!, max_entries: 4, map_name: 'array' },
-  { map_type: 'array', key_size: 4, value_size: VALUE_SIZE[MAP.single]!, max_entries: 1, map_name: 'single' },
-  {
-    map_type: 'percpu_array',
-    key_size: 4,
-    value_size: VALUE_SIZE[MAP.percpu]!,
-    max_entries: 2,
-    map_name: 'percpu',
-  },
-  { map_type: 'ringbuf', key_size: 0, value_size: 0, max_entries: 4096, map_name: 'ringbuf' },
-  { map_type: 'prog_array', key_size: 4, value_size: 4, max_entries: 4, map_name: 'progs' },
-  { map_type: 'lru_hash', key_size: 4, value_size: VALUE_SIZE[MAP.lru]!, max_entries: 64, map_name: 'lru' },
-  { map_type: 'array_of_maps', key_size: 4, value_size: 4, max_entries: 2, map_name: 'outer' },
-  {
-    map_type: 'array',
-    key_size: 4,
-    value_size: VALUE_SIZE[MAP.readonly]!,
-    max_entries: 1,
-    map_flags: MAP_CREATE_FLAGS.BPF_F_RDONLY_PROG,
-    map_name: 'readonly',
-  },
-  { map_type: 'queue', key_size: 0, value_size: 8, max_entries: 4, map_name: 'queue' },
-];
-const INNER: MapCreateAttr = {
-  map_type: 'array',
-  key_size: 4,
-  value_size: VALUE_SIZE[MAP.array]!,
-  max_entries: 4,
-};
+/** Program types that both kernels run on a packet, and how many packets each program gets. */
+const RUNNABLE: ReadonlySet<ProgType> = new Set([
+  'xdp',
+  'sched_cls',
+  'sched_act',
+  'cgroup_skb',
+  'socket_filter',
+]);
+const RUNS = 3;
 
 /** What the `careful` may do: nothing that shows them an address. */
 const CAREFUL: Capabilities = { bpf: true, netAdmin: true, perfmon: false, sysAdmin: false };
 const capabilitiesOf = (privilege: FuzzPrivilege): Capabilities =>
   privilege === 'root' ? ALL_CAPABILITIES : CAREFUL;
-
-/** The fuzzer's maps and BTF in one kernel. */
-class World {
-  readonly fds: readonly Fd[];
-  readonly btf: Fd;
-  readonly funcs: readonly BtfTypeId[];
-  readonly #kernel: Kernel;
-  readonly #extra: Fd[] = [];
-  /** A prog array holds to the first type of program that uses it: each type has its own. */
-  readonly #progs = new Map<FuzzProgram['type'], Fd>();
-
-  constructor(kernel: Kernel) {
-    this.#kernel = kernel;
-    this.fds = MAPS.map((attr) => {
-      if (attr.map_type !== 'array_of_maps') return kernel.bpf.map_create(attr);
-      const inner = kernel.bpf.map_create(INNER);
-      this.#extra.push(inner);
-      return kernel.bpf.map_create({ ...attr, inner_map_fd: inner });
-    });
-    const key = new Uint8Array(4);
-    const value = Uint8Array.from({ length: VALUE_SIZE[MAP.readonly]! }, (_, i) => (i * 37) & 255);
-    kernel.bpf.map_update_elem({ map_fd: this.fds[MAP.readonly]!, key, value });
-    kernel.bpf.map_freeze({ map_fd: this.fds[MAP.readonly]! });
-    const { bytes, funcs } = functionTypes();
-    this.btf = kernel.bpf.btf_load({ btf: bytes });
-    this.funcs = funcs;
-  }
-
-  attr(program: FuzzProgram): ProgLoadAttr {
-    const { insns, starts } = encodeProgram(program, (map) =>
-      map === MAP.progs ? this.#progArray(program.type) : this.fds[map]!,
-    );
-    const described = starts.length > 1;
-    return {
-      prog_type: program.type,
-      insns,
-      license: 'GPL',
-      prog_flags: program.flags,
-      ...(program.type === 'cgroup_skb' && { expected_attach_type: 'cgroup_inet_ingress' as const }),
-      ...(described && {
-        prog_btf_fd: this.btf,
-        func_info: new Uint8Array(Uint32Array.from(starts.flatMap((s, i) => [s, this.funcs[i]!])).buffer),
-        func_info_rec_size: 8,
-      }),
-    };
-  }
-
-  #progArray(type: FuzzProgram['type']): Fd {
-    const made = this.#progs.get(type);
-    if (made !== undefined) return made;
-    const fd = this.#kernel.bpf.map_create(MAPS[MAP.progs]!);
-    this.#progs.set(type, fd);
-    this.#extra.push(fd);
-    return fd;
-  }
-
-  close(): void {
-    for (const fd of [...this.fds, ...this.#extra, this.btf]) this.#kernel.closeFd(fd);
-  }
-}
-
-/** A BTF with as many static functions as a program can have. */
-function functionTypes(): { bytes: Uint8Array; funcs: BtfTypeId[] } {
-  const builder = new BtfBuilder();
-  const int = builder.add({
-    kind: 'int',
-    name: 'int',
-    size: 4,
-    encoding: INT_SIGNED,
-    bitOffset: 0,
-    bits: 32,
-  });
-  const proto = builder.add({ kind: 'func_proto', returns: int, params: [] });
-  const funcs = Array.from({ length: MOST_FUNCTIONS }, (_, i) =>
-    builder.add({ kind: 'func', name: `f${i}`, type: proto, linkage: 'static' }),
-  );
-  return { bytes: builder.encode(), funcs };
-}
 
 export interface Verdict {
   readonly outcome: Outcome;
@@ -244,53 +135,41 @@ export class Judge {
     return best;
   }
 
-  /** Runs an accepted program on a random packet in both kernels. @returns what differs, or `undefined` */
+  /**
+   * Runs an accepted program on random packets in both kernels. Programs that could see addresses, time or chance are not
+   * run. @returns what differs, or `undefined`
+   */
   run(program: FuzzProgram, seed: number): string | 'not run' | undefined {
+    if (!program.repeatable || !RUNNABLE.has(program.type)) return 'not run';
+    // What the careful may not load may tell where something is.
+    if (program.privilege === 'root' && !this.#skepAccepts(program, CAREFUL)) return 'not run';
     const random = new Random(seed);
-    const packet = Uint8Array.from({ length: 15 + random.below(100) }, () => random.below(256));
-    if (random.chance(0.8)) packet.set([8, 0, 0x45], 12);
-    using embedded = createKernel({ capabilities: capabilitiesOf(program.privilege) });
-    const [ours, theirs] = [
-      this.#runIn(embedded, program, packet),
-      this.#runIn(this.#linux, program, packet),
-    ];
-    if (ours === undefined || theirs === undefined) return 'not run';
-    return ours === theirs ? undefined : `Linux: ${theirs}\nskep:  ${ours}`;
-  }
-
-  #runIn(kernel: Kernel, program: FuzzProgram, packet: Uint8Array): string | undefined {
-    const world = new World(kernel);
+    this.#runners ??= [new World(createKernel({ capabilities: CAREFUL })), new World(this.#linux)];
+    const [ours, theirs] = this.#runners;
+    const mine = ours.load({ ...program, flags: 0 });
+    const other = theirs.load({ ...program, flags: 0 });
     try {
-      const { fd } = kernel.bpf.prog_load(world.attr(program));
-      try {
-        const { retval, data_out } = kernel.bpf.prog_test_run({ prog_fd: fd, data_in: packet });
-        return JSON.stringify({ retval, packet: hex(data_out), ...this.#contents(kernel, world) });
-      } finally {
-        kernel.closeFd(fd);
+      if (mine === undefined || other === undefined) return 'not run';
+      for (let n = 0; n < RUNS; n++) {
+        const packet = Uint8Array.from({ length: 15 + random.below(100) }, () => random.below(256));
+        if (random.chance(0.8)) packet.set([8, 0, 0x45], 12);
+        const [a, b] = [ours.run(mine, program, packet), theirs.run(other, program, packet)];
+        if (a === undefined || b === undefined) return 'not run';
+        if (a !== b) return `Linux: ${b}\nskep:  ${a}`;
       }
-    } catch (error) {
-      if (error instanceof InputError) return undefined;
-      throw error;
+      return undefined;
     } finally {
-      world.close();
+      if (mine !== undefined) ours.close(mine);
+      if (other !== undefined) theirs.close(other);
+      ours.reset(program);
+      theirs.reset(program);
     }
   }
 
-  #contents(kernel: Kernel, world: World): Record<string, string[]> {
-    const found: Record<string, string[]> = {};
-    for (const map of [MAP.hash, MAP.array, MAP.single, MAP.lru]) {
-      const map_fd = world.fds[map]!;
-      const rows: string[] = [];
-      let key = kernel.bpf.map_get_next_key({ map_fd });
-      while (key !== undefined) {
-        const value = kernel.bpf.map_lookup_elem({ map_fd, key });
-        rows.push(`${hex(key)}=${value ? hex(value) : ''}`);
-        key = kernel.bpf.map_get_next_key({ map_fd, key });
-      }
-      found[MAPS[map]!.map_name!] = rows.toSorted();
-    }
-    return found;
+  #runners: readonly [World, World] | undefined;
+
+  #skepAccepts(program: FuzzProgram, capabilities: Capabilities): boolean {
+    const { accepted } = askSkep(this.#world.attr(program), this.#kernels.objects, capabilities).answer;
+    return accepted;
   }
 }
-
-const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');

@@ -1,4 +1,5 @@
 /** Programs of the verifier's fuzzer: instructions whose jumps name instructions, so that any of them can be taken out. */
+import type { AttachType, ProgType } from '../src/sys/index.ts';
 
 /** One instruction; a 64-bit load takes two slots. */
 export interface FuzzInsn {
@@ -14,18 +15,23 @@ export interface FuzzInsn {
   readonly target?: FuzzInsn;
   /** Index of the map whose fd belongs into `imm`. */
   readonly map?: number;
+  /** Kernel function whose BTF id belongs into `imm`. */
+  readonly kfunc?: string;
 }
 
 /** A function: the first is the program. */
 export interface FuzzFunction {
   readonly insns: readonly FuzzInsn[];
+  /** Number of its arguments, when it is global: verified apart, by its declaration. */
+  readonly global?: number;
 }
 
 /** Capabilities that the program is loaded with. */
 export type FuzzPrivilege = 'root' | 'careful';
 
 export interface FuzzProgram {
-  readonly type: 'socket_filter' | 'xdp' | 'sched_cls' | 'cgroup_skb' | 'kprobe' | 'raw_tracepoint';
+  readonly type: ProgType;
+  readonly attach?: AttachType;
   readonly privilege: FuzzPrivilege;
   readonly flags: number;
   readonly functions: readonly FuzzFunction[];
@@ -39,8 +45,10 @@ export const OP = {
   exit: 0x95,
   ja: 0x05,
   mayGoto: 0xe5,
+  /** A jump whose distance is in `imm`. */
+  longJa: 0x06,
 } as const;
-export const PSEUDO = { mapFd: 1, mapValue: 2, func: 4, localCall: 1 } as const;
+export const PSEUDO = { mapFd: 1, mapValue: 2, func: 4, localCall: 1, kfunc: 2 } as const;
 
 const isWide = (insn: FuzzInsn): boolean => insn.op === OP.ldimm64;
 const slots = (insn: FuzzInsn): number => (isWide(insn) ? 2 : 1);
@@ -51,8 +59,13 @@ export interface Encoded {
   readonly starts: readonly number[];
 }
 
-/** @param mapFd gives the fd that stands for a map */
-export function encodeProgram(program: FuzzProgram, mapFd: (index: number) => number): Encoded {
+/** What stands for maps and kernel functions in one kernel. */
+export interface Names {
+  mapFd(index: number): number;
+  kfunc(name: string): number;
+}
+
+export function encodeProgram(program: FuzzProgram, names: Names): Encoded {
   const starts: number[] = [];
   const slotOf = new Map<FuzzInsn, number>();
   let total = 0;
@@ -68,12 +81,18 @@ export function encodeProgram(program: FuzzProgram, mapFd: (index: number) => nu
   for (const [insn, slot] of slotOf) {
     const at = slot * 8;
     const reach = insn.target === undefined ? 0 : (slotOf.get(insn.target) ?? 0) - slot - 1;
-    const byImm = insn.op === OP.call || isWide(insn);
+    const byImm = insn.op === OP.call || insn.op === OP.longJa || isWide(insn);
     view.setUint8(at, insn.op);
     view.setUint8(at + 1, insn.dst | (insn.src << 4));
     view.setInt16(at + 2, insn.target !== undefined && !byImm ? reach : insn.off, true);
     const imm =
-      insn.map !== undefined ? mapFd(insn.map) : insn.target !== undefined && byImm ? reach : insn.imm;
+      insn.map !== undefined
+        ? names.mapFd(insn.map)
+        : insn.kfunc !== undefined
+          ? names.kfunc(insn.kfunc)
+          : insn.target !== undefined && byImm
+            ? reach
+            : insn.imm;
     view.setInt32(at + 4, imm, true);
     if (isWide(insn)) view.setInt32(at + 12, insn.imm2 ?? 0, true);
   }
@@ -121,7 +140,10 @@ function retarget(
     if (target === undefined) return undefined;
     copy.target = target;
   }
-  const functions = lists.map((list) => ({ insns: list.map((insn) => copies.get(insn)!) }));
+  const functions = lists.map((list, i) => ({
+    ...program.functions[i],
+    insns: list.map((insn) => copies.get(insn)!),
+  }));
   // A function that nothing calls any more is left out.
   const called = new Set<FuzzInsn>();
   for (const { insns } of functions) for (const insn of insns) if (insn.target) called.add(insn.target);

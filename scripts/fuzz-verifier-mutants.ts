@@ -9,9 +9,9 @@ import { type Case, casesOf, type Unit } from './agree-cases.ts';
 import { type Judgement, TwoKernels } from './agree-kernels.ts';
 import { messageClass, verdictMessage } from './agree-log.ts';
 import { DEFAULT_CORPORA } from './corpora.ts';
-import { readTestVerifier } from './corpora-testverifier.ts';
+import { readTestVerifier, type TestVerifierCase } from './corpora-testverifier.ts';
 import { Random } from './fuzz-program.ts';
-import { Donors, mutate, smaller } from './fuzz-verifier-mutate.ts';
+import { type Donors, mutate, smaller } from './fuzz-verifier-mutate.ts';
 import type { Finding, FuzzOrder, FuzzReport } from './fuzz-verifier-worker.ts';
 
 /** A case whose mutants take longer than this, in milliseconds, gets fewer of them. */
@@ -41,6 +41,16 @@ function units(): Unit[] {
   return found;
 }
 
+/** The instructions of test_verifier's cases. */
+function donors(): Donors {
+  const cases = join(DEFAULT_CORPORA, 'test_verifier-6.1.jsonl');
+  if (!existsSync(cases)) return [];
+  return readTestVerifier(cases).lines.flatMap((line) => {
+    const insns = Uint8Array.from(Buffer.from((JSON.parse(line) as TestVerifierCase).insns, 'hex'));
+    return insns.length > 0 && insns.length < 4096 ? [insns] : [];
+  });
+}
+
 /** A name as a number. */
 function hash(name: string): number {
   let value = 0x811c9dc5;
@@ -50,7 +60,7 @@ function hash(name: string): number {
 
 class Mutants {
   readonly #kernels = new TwoKernels(openLinux());
-  readonly #donors = new Donors();
+  readonly #donors = donors();
   readonly #order: FuzzOrder;
   readonly #say: (report: FuzzReport) => void;
   readonly #known: Set<string>;
@@ -86,9 +96,10 @@ class Mutants {
     const from = units();
     const cases = from.flatMap((unit) => [...casesOf(unit)('root')]).filter(({ here }) => here);
     const each = Math.ceil(this.#order.count / cases.length);
+    const only = this.#order.only === undefined ? undefined : new RegExp(this.#order.only);
     for (const [ordinal, one] of cases.entries()) {
       const base = ordinal * each;
-      if (base + each <= this.#order.first) continue;
+      if (base + each <= this.#order.first || only?.test(one.id) === false) continue;
       this.#case(one, base, each);
     }
     this.#flush();
@@ -145,7 +156,6 @@ class Mutants {
       this.#judge(`${one.id} / ${n}`, { ...attr, insns: bytes }, compare, random.chance(MESSAGE_SHARE));
       if (this.#counts.done >= REPORT_EACH) this.#flush();
     }
-    this.#donors.add(insns);
   }
 
   #ask(attr: ProgLoadAttr, level: number): Judgement {
@@ -196,15 +206,19 @@ class Mutants {
   }
 }
 
+/** An answer may take so much processor time. */
+const LIMIT_MS = 10_000;
+
 function outcome({ linux, skep }: Judgement): 'agree' | 'softer' | 'harder' | 'crash' {
-  if (skep.crash !== undefined) return 'crash';
+  if (skep.crash !== undefined || (skep.cpuMs ?? 0) > LIMIT_MS) return 'crash';
   if (skep.accepted === linux.accepted) return 'agree';
   return skep.accepted ? 'softer' : 'harder';
 }
 
 function causeOf(found: Finding['outcome'], { linux, skep }: Judgement): string {
   const words = (log: string): string => messageClass(verdictMessage(log));
-  if (found === 'crash') return messageClass((skep.crash ?? '').split('\n')[0]!);
+  if (found === 'crash')
+    return messageClass((skep.crash ?? `it took ${skep.cpuMs?.toFixed(0)} ms`).split('\n')[0]!);
   if (found === 'softer') return words(linux.log);
   if (found === 'words') return `${words(linux.log)} | ${words(skep.log)}`;
   return words(skep.log);

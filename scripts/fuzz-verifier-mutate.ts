@@ -25,20 +25,8 @@ function opcodes(): number[] {
   return found;
 }
 
-/** Instructions of other programs, to be put into this one. */
-export class Donors {
-  readonly #kept: Uint8Array[] = [];
-  #next = 0;
-
-  add(insns: Uint8Array): void {
-    const most = 64;
-    this.#kept[this.#next++ % most] = insns;
-  }
-
-  pick(random: Random): Uint8Array | undefined {
-    return this.#kept.length === 0 ? undefined : random.pick(this.#kept);
-  }
-}
+/** Other programs, whose instructions are put into this one. */
+export type Donors = readonly Uint8Array[];
 
 /** @returns a changed copy */
 export function mutate(insns: Uint8Array, donors: Donors, random: Random): Uint8Array {
@@ -139,7 +127,7 @@ function change(insns: Uint8Array, donors: Donors, random: Random): Uint8Array {
       splice(out, at, out, random);
       break;
     case 13:
-      splice(out, at, donors.pick(random) ?? out, random);
+      splice(out, at, donors.length > 0 ? random.pick(donors) : out, random);
       break;
     case 14: {
       const calls = starts.filter((start) => out[start] === CALL);

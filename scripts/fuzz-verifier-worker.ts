@@ -16,6 +16,8 @@ export interface FuzzOrder {
   readonly runShare: number;
   /** Where this process writes the seed it is at: 8 bytes. */
   readonly progressFile: string;
+  /** Of mutants: those of the cases whose names match. */
+  readonly only?: string;
   /** Causes that were seen before: they are counted, not made small. */
   readonly known: readonly string[];
 }

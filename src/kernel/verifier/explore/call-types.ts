@@ -2,6 +2,7 @@
 import type { BtfTypeId } from '../../../btf/index.ts';
 import type { Arg, ArgKind } from '../../helpers/prototypes-arg.ts';
 import { formatBits } from '../value/print.ts';
+import { Scalar } from '../value/scalar.ts';
 import type { CallMeta } from './call-meta.ts';
 import type { Explorer } from './explorer.ts';
 import { checkKptrMatch } from './kptr-access.ts';
@@ -24,6 +25,7 @@ import {
   MEM_RINGBUF,
   mayBeNull,
   NON_OWN_REF,
+  NOT_INIT,
   PTR_MAYBE_NULL,
   PTR_TO_ARENA,
   PTR_TO_BTF_ID,
@@ -255,8 +257,10 @@ export function checkPointerOffset(ex: Explorer, reg: RegState, regno: number, f
       errno: 'EACCES',
     });
   }
-  if (!reg.scalar.isConst || (reg.scalar.valueHi | reg.scalar.valueLo) !== 0) {
-    ex.refuse('modified-pointer', `variable ${name} access var_off=${formatBits(reg.scalar)} disallowed`, {
+  // Arguments of kernel functions are not read before: of what was never written nothing is known.
+  const offset = reg.type === NOT_INIT ? Scalar.UNKNOWN : reg.scalar;
+  if (!offset.isConst || (offset.valueHi | offset.valueLo) !== 0) {
+    ex.refuse('modified-pointer', `variable ${name} access var_off=${formatBits(offset)} disallowed`, {
       reason,
       errno: 'EACCES',
     });

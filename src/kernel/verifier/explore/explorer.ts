@@ -20,6 +20,7 @@ import { Wanted } from './backtrack.ts';
 import type { EqualityRules } from './equal.ts';
 import { FastcallStack } from './fastcall.ts';
 import { flowOf } from './flow.ts';
+import { FP } from './frame.ts';
 import { JumpEntry, type JumpFacts, JumpHistory } from './history.ts';
 import { IdMap } from './ids.ts';
 import { checkInsn } from './insn.ts';
@@ -385,7 +386,15 @@ export class Explorer implements EqualityRules {
     }
     // What a jump compares is looked at before the rest of it.
     const { code, dst } = this.draft.slots[insnIdx]!;
-    if (found.code === 'reserved-field' && FORMS[code]?.form === 'jmp') readReg(this, dst);
+    if (found.code === 'reserved-field' && FORMS[code]?.form === 'jmp') {
+      if (dst > FP) {
+        this.refuse('bad-register', `R${dst} is invalid`, {
+          reason: 'registers are r0 to r10',
+          errno: 'EINVAL',
+        });
+      }
+      readReg(this, dst);
+    }
     return this.refuse(found.code as RejectCode, found.linux, { reason: found.problem });
   }
 

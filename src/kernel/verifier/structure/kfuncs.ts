@@ -47,11 +47,10 @@ export function checkKfunc({ slots, input, environment }: Draft, idx: number): V
       off < 0 ? 'EINVAL' : input.fdArray === undefined ? 'EPROTO' : 'EBADF',
     );
   }
-  if (imm < 0) return refuse(`invalid kernel function btf_id ${imm}`, 'ids of types are not negative');
-  const type = imm < btf.endId ? btf.type(imm as BtfTypeId) : undefined;
+  const type = imm > 0 && imm < btf.endId ? btf.type(imm as BtfTypeId) : undefined;
   if (type?.kind !== 'func') {
     return refuse(
-      `kernel btf_id ${imm} is not a function`,
+      `kernel btf_id ${imm >>> 0} is not a function`,
       'the BTF id in the instruction is of something else in this kernel',
     );
   }
