@@ -53,7 +53,12 @@ export function mapCreate(state: KernelState, attr: MapCreateAttr): Fd {
   if (attr.btf_vmlinux_value_type_id) checkKernelType(state, call, shape, attr.btf_vmlinux_value_type_id);
   // The types that a struct_ops map was made from must be there, though its own are the kernel's.
   const btf = attr.btf_vmlinux_value_type_id ? openFile(state, call, 'btf', attr.btf_fd).object : types?.btf;
-  const full: MapShape = types && types.fields.length > 0 ? { ...shape, fields: types.fields } : shape;
+  const full: MapShape = {
+    ...shape,
+    // How the descriptor was opened says nothing about the map.
+    flags: flags & ~(F.BPF_F_RDONLY | F.BPF_F_WRONLY),
+    ...(types && types.fields.length > 0 && { fields: types.fields }),
+  };
   const map = state.memory.transaction(() => kind.create(state, full, pattern?.shape));
   if (pattern) noteInnerTypes(map, pattern);
   if (btf) map.types = { btf: btf.hold(), key: types?.key ?? 0, value: types?.value ?? 0 };

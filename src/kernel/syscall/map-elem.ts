@@ -114,6 +114,13 @@ export function mapCommands(state: KernelState): MapCommands {
     },
 
     map_lookup_and_delete_elem(attr: MapElemAttr) {
+      if ((attr.flags ?? 0n) & ~BigInt(MAP_UPDATE_FLAGS.BPF_F_LOCK)) {
+        const call: Call = {
+          command: 'map_lookup_and_delete_elem',
+          doing: `taking a key out of map fd ${attr.map_fd}`,
+        };
+        throw fail(call, 'EINVAL', `the flags 0x${attr.flags?.toString(16)} are not known`);
+      }
       const [call, file, map] = open('map_lookup_and_delete_elem', 'taking a key out of', attr.map_fd);
       demand(call, file, { read: true, write: true });
       const flags = lockFlag(call, map, attr.flags ?? 0n);
