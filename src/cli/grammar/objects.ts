@@ -7,5 +7,8 @@ export const OBJECTS: readonly (readonly [name: string, load: () => Promise<Obje
   ['link', () => import('../link/object.ts').then((module) => module.linkObject)],
   ['cgroup', () => import('../cgroup/object.ts').then((module) => module.cgroupObject)],
   ['net', () => import('../net/object.ts').then((module) => module.netObject)],
+  ['perf', () => import('../perf/object.ts').then((module) => module.perfObject)],
   ['btf', () => import('../btf/object.ts').then((module) => module.btfObject)],
+  ['struct_ops', () => import('../struct-ops/object.ts').then((module) => module.structOpsObject)],
+  ['iter', () => import('../iter/object.ts').then((module) => module.iterObject)],
 ];
