@@ -139,8 +139,9 @@ function render(conversion: Conversion, arg: bigint, memory: FormatMemory): stri
   }
 }
 
-function ipText(bytes: Uint8Array | undefined, kind: 'ip4' | 'ip6', bare: boolean): string {
-  if (!bytes) return '';
+/** An address that can't be read is shown as zeros. */
+function ipText(found: Uint8Array | undefined, kind: 'ip4' | 'ip6', bare: boolean): string {
+  const bytes = found ?? new Uint8Array(kind === 'ip4' ? 4 : 16);
   if (kind === 'ip4') return [...bytes].map((b) => (bare ? String(b).padStart(3, '0') : String(b))).join('.');
   const words = Array.from({ length: 8 }, (_, i) => ((bytes[2 * i]! << 8) | bytes[2 * i + 1]!).toString(16));
   return words.map((word) => word.padStart(4, '0')).join(bare ? '' : ':');

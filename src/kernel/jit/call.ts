@@ -206,7 +206,8 @@ function writeLoop(f: FunctionWriter, slot: number) {
   f.op(OP.end);
   f.localGet(round);
   f.op(OP.else);
-  f.i64(-errnoId('E2BIG'));
+  // As Linux writes it into the program: with 32 bits.
+  f.i64Big(BigInt.asUintN(32, BigInt(-errnoId('E2BIG'))));
   f.op(OP.end);
   f.op(OP.else);
   f.i64(-errnoId('EINVAL'));

@@ -11,7 +11,8 @@ const MAX_LOOPS = 8 * 1024 * 1024;
 export const loop: HelperImpl = (_run, count, callback, context, flags) => {
   if (flags !== 0n) return err('EINVAL');
   const most = u32(count);
-  if (most > MAX_LOOPS) return err('E2BIG');
+  // As Linux writes it into the program: with 32 bits.
+  if (most > MAX_LOOPS) return BigInt.asUintN(32, BigInt(err('E2BIG')));
   let done = 0;
   return {
     callback,

@@ -29,7 +29,11 @@ export function addressError(pointer: bigint): number {
 function readWhole(run: HelperRun, to: bigint, length: bigint, from: bigint): bigint | number {
   const { memory } = run.machine;
   const bytes = size(length);
-  if (bytes === 0) return 0n;
+  // Whether the address can be the kernel's is looked at first.
+  if (bytes === 0) {
+    const wrong = mapped(run, from, 1) === 0 && addressError(from) === err('ERANGE');
+    return wrong ? err('ERANGE') : 0n;
+  }
   if (mapped(run, from, bytes) < bytes) {
     memory.fill(addr(to), bytes, 0);
     return addressError(from);
@@ -42,7 +46,7 @@ export const probe_read_kernel: HelperImpl = (run, to, length, from) => readWhol
 
 /** An address that may be one of user space, too: whatever is wrong with it is `EFAULT`. */
 export const probe_read: HelperImpl = (run, to, length, from) =>
-  readWhole(run, to, length, from) === 0n ? 0n : err('EFAULT');
+  length === 0n || readWhole(run, to, length, from) === 0n ? 0n : err('EFAULT');
 
 /** Puts a string where there is room for it. @param source what can be read @returns its length with its zero */
 function putString(

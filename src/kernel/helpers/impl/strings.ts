@@ -47,6 +47,7 @@ function textAt({ machine: { memory } }: HelperRun, buffer: bigint, length: bigi
 }
 
 export const strtol: HelperImpl = (run, buffer, length, flags, result) => {
+  run.machine.memory.writeU64(addr(result), 0n);
   const parsed = parse(textAt(run, buffer, length), flags);
   if (typeof parsed === 'number') return parsed;
   const value = parsed.negative ? -parsed.value : parsed.value;
@@ -56,6 +57,7 @@ export const strtol: HelperImpl = (run, buffer, length, flags, result) => {
 };
 
 export const strtoul: HelperImpl = (run, buffer, length, flags, result) => {
+  run.machine.memory.writeU64(addr(result), 0n);
   const parsed = parse(textAt(run, buffer, length), flags);
   if (typeof parsed === 'number') return parsed;
   if (parsed.negative) return err('EINVAL');
