@@ -158,6 +158,7 @@ function mapInfo(caller: Caller, fd: Fd): MapInfo {
     btf_id: fields.btf_id as BtfId,
     btf_key_type_id: fields.btf_key_type_id,
     btf_value_type_id: fields.btf_value_type_id,
+    btf_vmlinux_id: fields.btf_vmlinux_id,
     map_extra: fields.map_extra,
   };
 }

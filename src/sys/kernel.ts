@@ -339,6 +339,8 @@ export interface MapInfo {
   readonly btf_id: BtfId;
   readonly btf_key_type_id: number;
   readonly btf_value_type_id: number;
+  /** The kernel BTF that the value of a `struct_ops` map is of; 0 for other maps. */
+  readonly btf_vmlinux_id: number;
   readonly map_extra: bigint;
 }
 

@@ -1,6 +1,18 @@
-import type { BtfId, BtfInfo, Fd, MapId, MapInfo, ObjInfo, ProgId, ProgInfo } from '../../sys/kernel.ts';
+import type {
+  BtfId,
+  BtfInfo,
+  Fd,
+  LinkId,
+  LinkInfo,
+  MapId,
+  MapInfo,
+  ObjInfo,
+  ProgId,
+  ProgInfo,
+} from '../../sys/kernel.ts';
 import { BpfMap } from '../maps/index.ts';
 import { BtfObject } from '../objects/btf-object.ts';
+import { Link } from '../objects/link.ts';
 import { Program } from '../objects/program.ts';
 import { type Call, fail } from './failure.ts';
 import type { KernelState } from './state.ts';
@@ -14,7 +26,19 @@ export function objGetInfoByFd(state: KernelState, fd: Fd): ObjInfo {
   if (object instanceof Program) return progInfo(state, object);
   if (object instanceof BpfMap) return mapInfo(object);
   if (object instanceof BtfObject) return btfInfo(object);
+  if (object instanceof Link) return linkInfo(object);
   throw fail(call, 'EINVAL', `a ${object.kind} has no such information`);
+}
+
+function linkInfo(link: Link): LinkInfo {
+  return {
+    kind: 'link',
+    type: link.type,
+    id: link.id as LinkId,
+    prog_id: link.program.id as ProgId,
+    ...(link.text !== undefined && { text: link.text }),
+    raw: link.tail(),
+  };
 }
 
 function mapInfo(map: BpfMap): MapInfo {
@@ -35,6 +59,7 @@ function mapInfo(map: BpfMap): MapInfo {
     btf_id: (types?.btf.id ?? 0) as BtfId,
     btf_key_type_id: types?.key ?? 0,
     btf_value_type_id: types?.value ?? 0,
+    btf_vmlinux_id: 0,
     map_extra: shape.extra,
   };
 }
