@@ -5,6 +5,7 @@ import { ABSENT, answering, noConnection } from './impl/absent.ts';
 import * as arena from './impl/arena.ts';
 import * as cast from './impl/cast.ts';
 import * as cpumask from './impl/cpumask.ts';
+import * as crypto from './impl/crypto.ts';
 import * as dynptr from './impl/dynptr.ts';
 import * as iterators from './impl/iterators.ts';
 import * as later from './impl/later.ts';
@@ -21,11 +22,14 @@ export interface KfuncImplementation {
   readonly state?: FunctionState;
 }
 
+const { dynptrPlace: _place, ...dynptrFunctions } = dynptr;
+
 const WHOLE: Readonly<Record<string, HelperImpl>> = {
   ...arena,
   ...cast,
   ...cpumask,
-  ...dynptr,
+  ...crypto,
+  ...dynptrFunctions,
   ...iterators,
   ...later,
   ...objects,

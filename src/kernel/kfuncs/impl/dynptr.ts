@@ -35,6 +35,12 @@ export const bpf_dynptr_from_skb = fromPacket('skb');
 export const bpf_dynptr_from_xdp = fromPacket('xdp');
 export const bpf_dynptr_from_skb_meta = fromPacket('skb_meta');
 
+/** Where a dynptr's first bytes are, when they lie together; 0 when they don't. */
+export function dynptrPlace(run: HelperRun, dynptr: Dynptr, length: number): number {
+  if (dynptr.kind === DYNPTR.local || dynptr.kind === DYNPTR.ringbuf) return dynptr.data + dynptr.offset;
+  return packetAt(run, BigInt(dynptr.data)).linear(dynptr.offset, length);
+}
+
 /** A pointer to the bytes themselves where they lie together, or to a copy in the caller's buffer. */
 function slice(run: HelperRun, dynptr: Dynptr, offset: bigint, buffer: bigint, length: bigint): bigint {
   if (!isInside(dynptr, offset, length)) return 0n;
