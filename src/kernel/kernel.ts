@@ -19,10 +19,13 @@ import { Bpffs } from './objects/bpffs.ts';
 import { BtfObject } from './objects/btf-object.ts';
 import { fdInfo } from './objects/fd-info.ts';
 import { FdTable } from './objects/fd-table.ts';
+import { Hooks } from './objects/hook.ts';
 import { IdTable } from './objects/id-table.ts';
+import type { Link } from './objects/link.ts';
 import { type Clock, Grace, hostClock, SimulatedClock, seededRandom } from './objects/machine.ts';
 import type { KernelObject } from './objects/object.ts';
 import { PerfEvent, type PerfRecord } from './objects/perf-event.ts';
+import { CgroupTree, NetNamespace } from './objects/place.ts';
 import { Program } from './objects/program.ts';
 import { closeServices, createServices } from './objects/services.ts';
 import { EmbeddedSystemCalls } from './os.ts';
@@ -154,6 +157,11 @@ export class EmbeddedKernel implements Kernel {
       progs: new IdTable<Program>(),
       btfs,
       bpffs: this.bpffs,
+      links: new IdTable<Link>(),
+      hooks: new Hooks(),
+      cgroups: new CgroupTree(),
+      netns: new NetNamespace('netns').hold(),
+      hasXdp: (ifindex) => this.net.hasXdp(ifindex),
       kernelBtf,
       statsUsers: 0,
       mapsByAddr,
@@ -391,6 +399,7 @@ export class EmbeddedKernel implements Kernel {
   close(): void {
     this.#os.close();
     this.net.close();
+    this.#state.hooks.close();
     this.#state.fds.closeAll();
     this.bpffs.clear();
     closeServices(this.runtime);

@@ -1,6 +1,6 @@
 import { Bug } from '../../base/error.ts';
 
-export type ObjectKind = 'map' | 'prog' | 'btf' | 'link' | 'stats' | 'perf_event';
+export type ObjectKind = 'map' | 'prog' | 'btf' | 'link' | 'stats' | 'perf_event' | 'cgroup' | 'netns';
 
 /**
  * A thing with identity and a lifetime: it lives as long as something holds it. File descriptors and pins hold it as

@@ -1,6 +1,9 @@
 /** What is attached to the kernel's functions. */
+
+import { struct, u32, u64 } from '../../base/layout.ts';
+import { attachTypeId } from '../../sys/attach-types.ts';
 import type { AttachType } from '../../sys/tables.ts';
-import { KernelObject } from './object.ts';
+import { Link } from './link.ts';
 import type { Program } from './program.ts';
 
 export type TraceKind = Extract<AttachType, 'trace_fentry' | 'trace_fexit' | 'modify_return'>;
@@ -48,19 +51,37 @@ export class Traced {
   }
 }
 
+const TRACING = struct({ attach_type: u32, target_obj_id: u32, target_btf_id: u32, cookie: u64 });
+
 /** An attachment to a function: it ends with its last descriptor. */
-export class TracingLink extends KernelObject<'link'> {
+export class TracingLink extends Link {
+  readonly type = 'tracing';
   readonly attached: Attached;
   readonly #detach: () => void;
 
   constructor(traced: Traced, name: string, attached: Attached) {
-    super('link');
+    super();
     this.attached = attached;
     attached.program.hold();
     this.#detach = traced.attach(name, attached);
   }
 
-  override releaseUser(): void {}
+  get program(): Program {
+    return this.attached.program;
+  }
+
+  tail(): Uint8Array {
+    const bytes = new Uint8Array(48);
+    const { program, kind, cookie } = this.attached;
+    TRACING.write(new DataView(bytes.buffer), 0, {
+      attach_type: attachTypeId(kind),
+      // The kernel's own types are the first BTF that there is.
+      target_obj_id: 1,
+      target_btf_id: program.facts.attachBtfId,
+      cookie,
+    });
+    return bytes;
+  }
 
   override destroy(): void {
     this.#detach();

@@ -1,14 +1,14 @@
 /**
- * Attaching: the arguments are checked as Linux checks them; what a program would be attached to is not there, and the
- * answer says so.
+ * Attaching: hooks of groups, devices and sockets are remembered, functions that are there to be traced run programs;
+ * what else a program would be attached to is not there, and the answer says so.
  */
-
 import type { BtfTypeId } from '../../btf/index.ts';
 import type { AttachType } from '../../sys/attach-types.ts';
 import type { Bpf, Fd, ProgQueryAttr } from '../../sys/kernel.ts';
 import type { Program } from '../objects/program.ts';
 import { TracingLink } from '../objects/traced.ts';
 import { type Call, fail, openFile } from './failure.ts';
+import { HookCommands, isHook } from './hooks.ts';
 import type { KernelState } from './state.ts';
 
 type AttachCommands = Pick<
@@ -29,13 +29,9 @@ type AttachCommands = Pick<
 
 /** What is missing for an attach type, by the beginning of its name. */
 const MISSING: readonly (readonly [string, string])[] = [
-  ['cgroup', 'cgroups'],
-  ['xdp', 'network devices'],
-  ['tcx', 'network devices'],
-  ['netkit', 'network devices'],
-  ['netfilter', 'a network stack'],
+  ['xdp_', 'maps that redirect to programs'],
+  ['netkit', 'netkit devices'],
   ['sk_', 'sockets'],
-  ['flow_dissector', 'a network stack'],
   ['lirc', 'infrared devices'],
   ['lsm', 'security hooks'],
   ['struct_ops', 'struct_ops'],
@@ -55,7 +51,8 @@ const target = (attr: ProgQueryAttr): string =>
     : `network device ${attr.target_ifindex}`;
 
 export function attachCommands(state: KernelState): AttachCommands {
-  /** A descriptor that should be a link's: none is. */
+  const hooks = new HookCommands(state);
+  /** A descriptor that should be an iterator's link: none is. */
   function noLink(call: Call, fd: number): Error {
     const file = state.fds.get(fd);
     if (!file) return fail(call, 'EBADF', `file descriptor ${fd} is not open`);
@@ -73,29 +70,33 @@ export function attachCommands(state: KernelState): AttachCommands {
     if (target?.kind !== 'func' || !state.traced().has(target.name)) return undefined;
     if (kind !== 'trace_fentry' && kind !== 'trace_fexit' && kind !== 'modify_return') return undefined;
     if (!state.capabilities.perfmon) throw fail(call, 'EPERM', 'the caller lacks CAP_PERFMON');
-    return state.fds.open(new TracingLink(state.traced(), target.name, { program, kind, cookie }));
+    return state.fds.open(
+      state.links.publish(new TracingLink(state.traced(), target.name, { program, kind, cookie })),
+    );
   }
 
   return {
     prog_attach(attr) {
       const doing = `attaching program fd ${attr.attach_bpf_fd} to ${target(attr)} as ${attr.attach_type}`;
       const call: Call = { command: 'prog_attach', doing };
+      if (isHook(attr.attach_type)) {
+        hooks.attach(call, attr);
+        return;
+      }
       openFile(state, call, 'prog', attr.attach_bpf_fd);
       throw fail(call, 'EOPNOTSUPP', missing(attr.attach_type));
     },
     prog_detach(attr) {
-      const call: Call = {
-        command: 'prog_detach',
-        doing: `detaching a ${attr.attach_type} program from ${target(attr)}`,
-      };
-      throw fail(call, 'EOPNOTSUPP', missing(attr.attach_type));
+      const doing = `detaching a ${attr.attach_type} program from ${target(attr)}`;
+      const call: Call = { command: 'prog_detach', doing };
+      if (!isHook(attr.attach_type)) throw fail(call, 'EOPNOTSUPP', missing(attr.attach_type));
+      hooks.detach(call, attr);
     },
     prog_query(attr) {
-      const call: Call = {
-        command: 'prog_query',
-        doing: `asking for the ${attr.attach_type} programs of ${target(attr)}`,
-      };
-      throw fail(call, 'EOPNOTSUPP', missing(attr.attach_type));
+      const doing = `asking for the ${attr.attach_type} programs of ${target(attr)}`;
+      const call: Call = { command: 'prog_query', doing };
+      if (!isHook(attr.attach_type)) throw fail(call, 'EOPNOTSUPP', missing(attr.attach_type));
+      return hooks.query(call, attr);
     },
     raw_tracepoint_open(attr) {
       const call: Call = {
@@ -115,6 +116,9 @@ export function attachCommands(state: KernelState): AttachCommands {
     },
     link_create(attr) {
       const call: Call = { command: 'link_create', doing: `creating a ${attr.attach_type} link` };
+      // An extension has no attach type, and 0 is a hook's.
+      const extension = attr.target_btf_id !== undefined;
+      if (isHook(attr.attach_type) && !extension) return hooks.create(call, attr);
       if (attr.attach_type === 'struct_ops') openFile(state, call, 'map', attr.map_fd);
       else {
         const program = openFile(state, call, 'prog', attr.prog_fd).object;
@@ -125,10 +129,10 @@ export function attachCommands(state: KernelState): AttachCommands {
     },
     link_update(attr) {
       const call: Call = { command: 'link_update', doing: `replacing what link fd ${attr.link_fd} runs` };
-      throw noLink(call, attr.link_fd);
+      hooks.update(call, attr);
     },
     link_detach(attr) {
-      throw noLink({ command: 'link_detach', doing: `detaching link fd ${attr.link_fd}` }, attr.link_fd);
+      hooks.detachLink({ command: 'link_detach', doing: `detaching link fd ${attr.link_fd}` }, attr.link_fd);
     },
     iter_create(attr) {
       const call: Call = { command: 'iter_create', doing: `opening an iterator of link fd ${attr.link_fd}` };

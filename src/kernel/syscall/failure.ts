@@ -30,6 +30,8 @@ const NAMES = {
   link: 'link',
   stats: 'statistics switch',
   perf_event: 'perf event',
+  cgroup: 'control group',
+  netns: 'network namespace',
 } as const satisfies Record<ObjectKind, string>;
 
 interface ObjectTypes {

@@ -1,4 +1,4 @@
-/** The embedded kernel's files: its BPF file system. What reaches hooks by ioctl(2) and setsockopt(2) has none to reach. */
+/** The embedded kernel's files: its BPF file system and its control groups. What reaches hooks by ioctl(2) and setsockopt(2) has none to reach. */
 import { InputError } from '../../base/error.ts';
 import type { Errno } from '../../sys/errno.ts';
 import type { FileCalls, HookCalls } from '../../sys/files.ts';
@@ -16,10 +16,16 @@ function check<T>(doing: string, result: T | PathFailure): T {
   return result;
 }
 
+/** Where Linux shows network namespaces; there is one. */
+const NETNS = /^\/proc\/(self|\d+)\/ns\/net$/;
+
 export function fileCalls(state: KernelState): FileCalls {
-  const { bpffs } = state;
+  const { bpffs, cgroups } = state;
   return {
     open(path) {
+      if (NETNS.test(path)) return state.fds.open(state.netns);
+      const cgroup = cgroups.has(path) ? cgroups.get(path) : undefined;
+      if (cgroup) return state.fds.open(cgroup);
       throw refuse(`opening '${path}'`, 'ENOENT', 'the embedded kernel has no such file or folder');
     },
     read(fd) {
@@ -27,14 +33,26 @@ export function fileCalls(state: KernelState): FileCalls {
     },
     read_file: () => undefined,
     read_directory(path) {
+      if (cgroups.has(path)) return cgroups.list(path)?.map((name) => ({ name, directory: true }));
       const entries = bpffs.list(path);
       if ('errno' in entries) return undefined;
       return entries.map(({ name, object }) => ({ name, directory: object === undefined }));
     },
     read_link: () => undefined,
-    mkdir: (path) => check(`making the folder '${path}'`, bpffs.mkdir(path)),
+    mkdir(path) {
+      check(`making the folder '${path}'`, cgroups.has(path) ? cgroups.mkdir(path) : bpffs.mkdir(path));
+    },
     unlink: (path) => check(`removing '${path}'`, bpffs.unlink(path)),
-    rmdir: (path) => check(`removing the folder '${path}'`, bpffs.rmdir(path)),
+    rmdir(path) {
+      const doing = `removing the folder '${path}'`;
+      if (!cgroups.has(path)) {
+        check(doing, bpffs.rmdir(path));
+        return;
+      }
+      const gone = check(doing, cgroups.rmdir(path));
+      state.hooks.clear(gone.place);
+      gone.release();
+    },
   };
 }
 

@@ -111,6 +111,7 @@ export class EmbeddedNet implements NetCommands {
       throw refuse(doing, 'EEXIST', 'native and generic XDP can not be active at the same time');
     }
     const old = modes.get(mode);
+    if (this.#linked(ifindex)) throw refuse(doing, 'EBUSY', 'a link holds the XDP program of the device');
     if (expected === 'none' && old) throw refuse(doing, 'EBUSY', 'a program is attached already');
     if (expected !== undefined && expected !== 'none' && this.#program(expected, doing, ['xdp']) !== old) {
       throw refuse(doing, 'EEXIST', 'the active program is not the expected one');
@@ -157,7 +158,11 @@ export class EmbeddedNet implements NetCommands {
     const others = this.#filters.map(({ filter }) => filter).filter((filter) => sameFilters(filter, attr));
     const priority = attr.priority || Math.min(FIRST_PRIORITY, ...others.map(({ priority: p }) => p - 1));
     const same = others.filter((filter) => filter.priority === priority);
-    const handle = attr.handle || Math.max(0, ...same.map((filter) => filter.handle)) + 1;
+    let handle = attr.handle ?? 0;
+    // The lowest that is free.
+    if (handle === 0)
+      do handle += 1;
+      while (same.some((filter) => filter.handle === handle));
     if (same.some((filter) => filter.handle === handle)) {
       if (attr.mode !== 'replace') throw refuse(doing, 'EEXIST', 'Filter already exists');
       this.#dropFilters(
@@ -251,6 +256,7 @@ export class EmbeddedNet implements NetCommands {
   #describe({ ifindex, name, address }: Device): NetDevice {
     const loopback = ifindex === LOOPBACK.ifindex ? DEVICE_FLAGS.IFF_LOOPBACK : 0;
     const modes = this.#xdp.get(ifindex);
+    const linked = this.#linked(ifindex);
     return {
       ifindex,
       name,
@@ -258,10 +264,19 @@ export class EmbeddedNet implements NetCommands {
       mtu: this.#devices.get(ifindex)?.mtu ?? 0,
       address,
       xdp: xdpModeNames.flatMap((mode) => {
-        const program = modes?.get(mode);
+        const program = modes?.get(mode) ?? (mode === 'native' ? linked : undefined);
         return program ? [{ mode, prog_id: program.id }] : [];
       }),
     };
+  }
+
+  /** Whether a device was given an XDP program here. */
+  hasXdp(ifindex: number): boolean {
+    return (this.#xdp.get(ifindex)?.size ?? 0) > 0;
+  }
+
+  #linked(ifindex: number): Program | undefined {
+    return this.#state.hooks.at(`device ${ifindex}`, 'xdp').entries[0]?.program;
   }
 
   #device(ifindex: number, doing: string): void {

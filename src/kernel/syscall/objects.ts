@@ -124,7 +124,7 @@ export function objectCommands(state: KernelState): ObjectCommands {
     prog_get_next_id: (attr) => next('prog_get_next_id', state.progs, attr.start_id) as ProgId | undefined,
     map_get_next_id: (attr) => next('map_get_next_id', state.maps, attr.start_id) as MapId | undefined,
     btf_get_next_id: (attr) => next('btf_get_next_id', state.btfs, attr.start_id) as BtfId | undefined,
-    link_get_next_id: (attr) => next('link_get_next_id', undefined, attr.start_id) as LinkId | undefined,
+    link_get_next_id: (attr) => next('link_get_next_id', state.links, attr.start_id) as LinkId | undefined,
 
     prog_get_fd_by_id: (attr) =>
       byId('prog_get_fd_by_id', state.progs, attr.prog_id, attr.open_flags ?? 0, false),
@@ -132,6 +132,6 @@ export function objectCommands(state: KernelState): ObjectCommands {
     btf_get_fd_by_id: (attr) =>
       byId('btf_get_fd_by_id', state.btfs, attr.btf_id, attr.open_flags ?? 0, false),
     link_get_fd_by_id: (attr) =>
-      byId('link_get_fd_by_id', undefined, attr.link_id, attr.open_flags ?? 0, false),
+      byId('link_get_fd_by_id', state.links, attr.link_id, attr.open_flags ?? 0, false),
   };
 }

@@ -6,9 +6,12 @@ import type { Addr, Memory } from '../memory/index.ts';
 import type { Bpffs } from '../objects/bpffs.ts';
 import type { BtfObject } from '../objects/btf-object.ts';
 import type { FdTable } from '../objects/fd-table.ts';
+import type { Hooks } from '../objects/hook.ts';
 import type { IdTable } from '../objects/id-table.ts';
+import type { Link } from '../objects/link.ts';
 import type { Clock, Grace } from '../objects/machine.ts';
 import type { KernelObject } from '../objects/object.ts';
+import type { CgroupTree, NetNamespace } from '../objects/place.ts';
 import type { Program } from '../objects/program.ts';
 import type { Traced } from '../objects/traced.ts';
 import type { Capabilities } from '../verifier/index.ts';
@@ -29,6 +32,13 @@ export interface KernelState extends MapHost {
   readonly progs: IdTable<Program>;
   readonly btfs: IdTable<BtfObject>;
   readonly bpffs: Bpffs;
+  readonly links: IdTable<Link>;
+  /** What is attached, as far as it is only remembered. */
+  readonly hooks: Hooks;
+  readonly cgroups: CgroupTree;
+  readonly netns: NetNamespace;
+  /** Whether a device was given an XDP program by netlink. */
+  readonly hasXdp: (ifindex: number) => boolean;
   readonly kernelBtf: Btf | undefined;
   /** How many open file descriptors ask for run statistics. */
   statsUsers: number;
