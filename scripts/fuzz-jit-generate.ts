@@ -253,7 +253,9 @@ class Writer {
       () => this.#tailCall(),
       ...(depth > 0 ? [() => this.#branch(depth), () => this.#branch(depth), () => this.#branch(depth)] : []),
       // A loop in a loop is walked for each round of the outer one.
-      ...(depth === TOP || this.#chance(0.03) ? [() => this.#loop(depth), () => this.#loop(depth)] : []),
+      ...(depth === TOP || (depth >= 0 && this.#chance(0.03))
+        ? [() => this.#loop(depth), () => this.#loop(depth)]
+        : []),
     ];
     return this.#pick(pieces)();
   }
@@ -626,7 +628,7 @@ class Writer {
 
   /** The depth of what is in a loop: mostly without branches. */
   #inside(depth: number): number {
-    return depth > 0 && this.#chance(0.4) ? depth - 1 : 0;
+    return depth > 0 && this.#chance(0.4) ? depth - 1 : Math.min(depth - 1, 0);
   }
 
   #loop(depth: number): string[] {
