@@ -145,7 +145,6 @@ export const PROGRAMS: readonly Scenario[] = [
       `prog detach pinned ${P}/p sk_skb_stream_parser pinned ${P}/m`,
       `prog attach pinned ${P}/p flow_dissector`,
       `prog profile pinned ${P}/p cycles`,
-      `prog tracelog bogus`,
       `link show id 99999999`,
       `link show pinned ${P}/p`,
       `link show bogus 1`,

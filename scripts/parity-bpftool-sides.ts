@@ -32,14 +32,14 @@ class Runner {
         : this.#side === 'linux'
           ? ([process.execPath, [this.#cli, '--kernel', 'linux']] as const)
           : ([process.execPath, [this.#cli, '--instance', INSTANCE]] as const);
-    const { stdout, stderr, status, error } = spawnSync(program, [...before, ...argv], {
+    const { stdout, stderr, status, signal, error } = spawnSync(program, [...before, ...argv], {
       cwd: this.#folder,
       input: input ?? '',
       encoding: 'utf8',
       maxBuffer: 1 << 28,
       timeout: 60_000,
     });
-    if (error) throw error;
+    if (error && status === null && signal === null) throw error;
     return { stdout, stderr, code: status ?? -1 };
   }
 

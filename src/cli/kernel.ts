@@ -106,10 +106,10 @@ async function start(args: Arguments, io: Io, place: Place): Promise<number> {
       } else io.stdout(`${JSON.stringify(found)}\n`);
       return EXIT.ok;
     }
-    if (Date.now() > deadline) {
+    if (started?.failed || Date.now() > deadline) {
       throw new InputError(
         'kernel-start',
-        `starting kernel ${place.instance}: it was not there after 30 seconds`,
+        `starting kernel ${place.instance}: it ended at once, or was not there after 30 seconds`,
         {
           errno: 'ETIMEDOUT',
           detail: readLog(place),

@@ -9,6 +9,7 @@ export const OBJECTS: readonly (readonly [name: string, load: () => Promise<Obje
   ['net', () => import('../net/object.ts').then((module) => module.netObject)],
   ['perf', () => import('../perf/object.ts').then((module) => module.perfObject)],
   ['btf', () => import('../btf/object.ts').then((module) => module.btfObject)],
+  ['gen', () => import('../gen/object.ts').then((module) => module.genObject)],
   ['struct_ops', () => import('../struct-ops/object.ts').then((module) => module.structOpsObject)],
   ['iter', () => import('../iter/object.ts').then((module) => module.iterObject)],
 ];

@@ -1,4 +1,5 @@
 /** PROG, MAP and LINK of a command line: `id N`, `pinned FILE`, `name NAME`, `tag TAG`. */
+import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { InputError } from '../../base/error.ts';
 import { parseBtf } from '../../btf/index.ts';
@@ -62,7 +63,9 @@ export function openPinned(
   try {
     fd = kernel.bpf.obj_get({ pathname });
   } catch (error) {
-    const outside = errnoOf(error) === 'EACCES' && !files.isBpffs(dirname(pathname));
+    // What is a file of the machine's is none of the embedded kernel's; that it is no pin is said alike.
+    const known = errnoOf(error) === 'EACCES' || existsSync(pathname);
+    const outside = known && !files.isBpffs(dirname(pathname));
     const why = outside ? 'directory not in bpf file system (bpffs)' : strerror(error);
     throw refusedAs(`bpf obj get (${path}): ${why}`, error);
   }

@@ -1,6 +1,7 @@
 import { InputError } from '../../base/error.ts';
 import { STATS_TYPES } from '../../sys/index.ts';
 import type { Call } from '../grammar/call.ts';
+import { waitForInterrupt } from '../grammar/interrupt.ts';
 import { attempt } from '../grammar/refusal.ts';
 import { infoOf, takeProgram } from '../grammar/selectors.ts';
 import { isPrefix, parseNumber } from '../grammar/words.ts';
@@ -42,15 +43,7 @@ export async function profileProgram(call: Call): Promise<void> {
     kernel.bpf.enable_stats({ type: STATS_TYPES.BPF_STATS_RUN_TIME }),
   );
   const before = infoOf(kernel, fd, 'prog');
-  await new Promise<void>((done) => {
-    const timer = Number.isFinite(seconds) ? setTimeout(() => end(), seconds * 1000) : undefined;
-    const end = () => {
-      clearTimeout(timer);
-      stop();
-      done();
-    };
-    const stop = io.onInterrupt(end);
-  });
+  await waitForInterrupt(io, seconds * 1000);
   const after = infoOf(kernel, fd, 'prog');
   kernel.closeFd(stats);
   const runs = after.run_cnt - before.run_cnt;

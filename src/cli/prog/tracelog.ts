@@ -1,4 +1,5 @@
 import type { Call } from '../grammar/call.ts';
+import { waitForInterrupt } from '../grammar/interrupt.ts';
 import { attempt } from '../grammar/refusal.ts';
 import { takeProgram } from '../grammar/selectors.ts';
 
@@ -22,17 +23,12 @@ export async function traceLog(call: Call): Promise<void> {
     }
   }
   out.json?.startArray();
-  await new Promise<void>((done) => {
-    const end = world.trace((line) => {
-      if (out.json) out.json.value(`${line}\n`);
-      else out.print(`${line}\n`);
-      out.flush();
-    });
-    const stop = io.onInterrupt(() => {
-      stop();
-      end();
-      done();
-    });
+  const end = world.trace((line) => {
+    if (out.json) out.json.value(`${line}\n`);
+    else out.print(`${line}\n`);
+    out.flush();
   });
+  await waitForInterrupt(io);
+  end();
   out.json?.endArray();
 }

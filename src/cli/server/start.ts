@@ -27,10 +27,11 @@ export interface Started {
  * Starts a kernel process in the background, unless another client is doing so. It tells by its info file and socket when it
  * is there.
  * @param options of `skep kernel run`
+ * @returns `undefined` when another client does
  */
-export function startInBackground(place: Place, options: readonly string[]): Started {
-  const started = { failed: false };
-  if (!claim(place)) return started;
+export function startInBackground(place: Place, options: readonly string[]): Started | undefined {
+  if (!claim(place)) return undefined;
+  const started: Started = { failed: false };
   const entry = process.argv[1]!;
   const log = openSync(place.log, 'w', 0o600);
   const env: NodeJS.ProcessEnv = { ...process.env };
