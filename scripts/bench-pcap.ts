@@ -9,6 +9,9 @@
  *
  *   pcap_mpps       million packets a second of the 5-tuple parser (`five_tuple` of bench/capture.c), one processor
  *   pcap_flows_mpps the same of `count_flows`, which keeps a hash map of flows
+ *   cpus2_ratio     two processors (`--cpus 2`) against one, of `count_flows`: what a program does with a packet is shared out,
+ *                   while one thread finds the packets for all
+ *   cpus2_parse_ratio   the same of the 5-tuple parser, which is done with a packet sooner than it is found
  *   pcap_rss_mb     most memory that the whole process had, in MB; with --large over a capture of 10 GB
  */
 import { spawnSync } from 'node:child_process';
@@ -132,7 +135,7 @@ try {
   const capture = join(folder, 'packets.pcap');
   const packets = makeCapture(capture, Number(values.packets), 0);
   console.log(`${packets} packets, ${(statSync(capture).size / 1e6).toFixed(0)} MB`);
-  const speeds = { five_tuple: [] as number[], count_flows: [] as number[] };
+  const speeds: Record<string, number[]> = {};
   let memory = 0;
   // What a round takes is read once before, so that it is in the page cache.
   run('five_tuple', capture);
@@ -145,8 +148,11 @@ try {
       memory = Math.max(memory, answer.maxRss);
     }
   }
-  figure('pcap_mpps', median(speeds.five_tuple));
-  figure('pcap_flows_mpps', median(speeds.count_flows));
+  const speed = (program: string, cpus: number) => median(speeds[`${program} ${cpus}`]!);
+  figure('pcap_mpps', speed('five_tuple', 1));
+  figure('pcap_flows_mpps', speed('count_flows', 1));
+  figure('cpus2_ratio', speed('count_flows', 2) / speed('count_flows', 1), 2);
+  figure('cpus2_parse_ratio', speed('five_tuple', 2) / speed('five_tuple', 1), 2);
   if (values.large) {
     const large = join(folder, 'large.pcap');
     rmSync(capture);

@@ -12,6 +12,9 @@ export { Bug, InputError } from './base/error.ts';
 export {
   ALL_CAPABILITIES,
   type Capabilities,
+  type CaptureCounts,
+  CaptureRun,
+  type CaptureRunOptions,
   type Clock,
   createKernel,
   EmbeddedKernel,
@@ -25,7 +28,14 @@ export {
   type MockName,
   type MockResult,
   NO_CAPABILITIES,
+  ParallelRun,
+  type ParallelRunOptions,
+  type ProcessorAnswer,
+  type ProcessorOrder,
   SimulatedClock,
+  serveProcessor,
+  type Thread,
+  type ThreadMaker,
 } from './kernel/index.ts';
 export { type LinuxOptions, type LinuxStatus, linuxStatus, openLinux } from './linux/index.ts';
 export {
