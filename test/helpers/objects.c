@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Dynptrs, timers, reads that fail, stacks and callbacks. */
 #include "out.h"
+#include <bpf/bpf_core_read.h>
 
 struct element {
 	struct bpf_timer timer;
@@ -139,6 +140,45 @@ int callbacks(struct __sk_buff *skb)
 	PUT(bpf_loop(1, stop, 0, 1));
 	PUT(bpf_user_ringbuf_drain(&records, drain, 0, 0));
 	PUT(bpf_user_ringbuf_drain(&records, drain, 0, 8));
+	return 0;
+}
+
+static char text[256];
+
+#define SHOW(type, object, flags)                                                                           \
+	({                                                                                                  \
+		struct btf_ptr what = { &object, 0, 0 };                                                    \
+		what.type_id = bpf_core_type_id_kernel(type);                                               \
+		__builtin_memset(text, 0, sizeof(text));                                                    \
+		PUT(bpf_snprintf_btf(text, sizeof(text), &what, sizeof(what), flags));                      \
+		for (int i = 0; i < 18; i++)                                                                \
+			out[next++ % NUMBERS] = ((__s64 *)text)[i];                                         \
+	})
+
+SEC("raw_tp")
+int shows(void *ctx)
+{
+	struct bpf_insn insn = { .code = 1, .dst_reg = 2, .src_reg = 3, .off = -4, .imm = 5 };
+	struct bpf_insn none = {};
+	struct bpf_prog_info info = {};
+	struct btf_ptr what = {};
+	enum bpf_cmd command = BPF_MAP_DELETE_ELEM;
+	__u32 next = 20;
+
+	info.name[0] = 'f';
+	info.name[1] = 'o';
+	info.type = 3;
+	info.load_time = 1ULL << 40;
+	PUT(bpf_snprintf_btf(text, sizeof(text), &what, sizeof(what), 0));
+	PUT(bpf_snprintf_btf(text, sizeof(text), &what, sizeof(what) - 4, 0));
+	PUT(bpf_snprintf_btf(text, sizeof(text), &what, sizeof(what), 1 << 9));
+	SHOW(struct bpf_insn, insn, 0);
+	SHOW(struct bpf_insn, insn, BTF_F_COMPACT);
+	SHOW(struct bpf_insn, insn, BTF_F_COMPACT | BTF_F_NONAME);
+	SHOW(struct bpf_insn, none, BTF_F_COMPACT | BTF_F_ZERO);
+	SHOW(struct bpf_insn, none, BTF_F_COMPACT);
+	SHOW(struct bpf_prog_info, info, BTF_F_COMPACT);
+	SHOW(enum bpf_cmd, command, 0);
 	return 0;
 }
 

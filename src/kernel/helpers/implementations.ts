@@ -42,6 +42,7 @@ const printHelpers = {
   trace_printk: print.trace_printk,
   trace_vprintk: print.trace_vprintk,
   snprintf: print.snprintf,
+  snprintf_btf: print.snprintf_btf,
 };
 const { sendSignal: _send, ...taskHelpers } = task;
 const { xdp: _xdp, ...xdpHelpers } = xdp;

@@ -1,6 +1,10 @@
 /** Text for the trace log and into buffers. @see kernel/trace/bpf_trace.c; kernel/bpf/helpers.c, bpf_snprintf */
+
+import { type BtfTypeId, trySizeOf } from '../../../btf/index.ts';
 import type { HelperImpl, HelperRun } from '../../interpreter/environment.ts';
 import { type FormatMemory, format } from '../format.ts';
+import { SHOW_FLAGS, showValue } from '../show-btf.ts';
+import { addressError } from './probe.ts';
 import { addr, err, size } from './values.ts';
 
 const TRACE_LENGTH = 1024;
@@ -71,4 +75,29 @@ export const snprintf: HelperImpl = (run, out, outLength, formatPointer, data, d
     memory.u8[addr(out) + fitting] = 0;
   }
   return result.length + 1;
+};
+
+/** `struct btf_ptr`: the pointer, the type's id in the kernel's BTF, and flags that must be zero. */
+const BTF_PTR = { pointer: 0, type: 8, size: 16 } as const;
+/** Bytes of a value that are looked at; what is behind them shows as zeros. */
+const MOST_SHOWN = 1 << 16;
+
+/** @returns the length that the whole text has, whether or not it fits */
+export const snprintf_btf: HelperImpl = (run, out, outLength, what, whatLength, flags) => {
+  const { memory } = run.machine;
+  const { btf } = run.kernel.world;
+  if (Number(whatLength) !== BTF_PTR.size || flags & ~BigInt(SHOW_FLAGS)) return err('EINVAL');
+  const id = memory.view.getInt32(addr(what) + BTF_PTR.type, true);
+  if (!btf || id <= 0 || id >= btf.endId) return err('EINVAL');
+  const pointer = memory.readU64(addr(what) + BTF_PTR.pointer);
+  const length = trySizeOf(btf, id as BtfTypeId);
+  if (length === undefined) return err('EINVAL');
+  const bytes = formatMemory(run).bytes(pointer, Math.min(length, MOST_SHOWN));
+  if (!bytes) return addressError(pointer);
+  const text = showValue(btf, id as BtfTypeId, bytes, Number(flags));
+  const room = size(outLength);
+  const fitting = Math.min(text.length, room - 1);
+  for (let i = 0; i < fitting; i++) memory.u8[addr(out) + i] = text.charCodeAt(i);
+  memory.u8[addr(out) + fitting] = 0;
+  return text.length;
 };
