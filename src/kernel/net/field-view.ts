@@ -90,7 +90,11 @@ export class FieldView {
       this.#places.set(found.name, place);
     }
     const below = kind === 'write' ? STORE_BELOW[found.name] : undefined;
-    return { field: found, place, delta: offset - found.offset, ...(below !== undefined && { below }) };
+    // Linux takes a part out only of what is larger than the load: a load of the upper half of a field whose value is a
+    // half word yields that value. @see kernel/bpf/verifier.c, convert_ctx_accesses
+    const whole = kind === 'read' && place.derive === 'value' && size >= place.size;
+    const delta = whole ? 0 : offset - found.offset;
+    return { field: found, place, delta, ...(below !== undefined && { below }) };
   }
 }
 
