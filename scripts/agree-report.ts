@@ -29,7 +29,7 @@ export function figures(
   privilege: Privilege,
 ): [string, string | number][] {
   const lines: [string, string | number][] = [];
-  const suffix = privilege === 'root' ? '' : `_${privilege === 'bpf' ? 'cap_bpf' : 'unprivileged'}`;
+  const suffix = privilege === 'root' ? '' : `_${privilege === 'none' ? 'unpriv' : privilege}`;
   for (const { name, results: all } of sets(results, golden)) {
     const judged = judgedOf(all);
     const agreed = judged.filter((r) => r.outcome === 'agree').length;

@@ -179,8 +179,17 @@ const TARGET_PREFIX: Readonly<Record<string, string>> = {
   trace_iter: 'bpf_iter_',
 };
 
-/** Loads a case and lets go of all that was made for it. @throws InputError as the kernel's refusals do */
-export function loadCase(kernel: Kernel, data: TestVerifierCase, types: MapTypes): void {
+/**
+ * Loads a case and lets go of all that was made for it. @throws InputError as the kernel's refusals do
+ *
+ * @param ready is called when all that the case needs is there, before it is loaded itself
+ */
+export function loadCase(
+  kernel: Kernel,
+  data: TestVerifierCase,
+  types: MapTypes,
+  ready: () => void = () => undefined,
+): void {
   const loading = new Loading(kernel, types);
   try {
     const insns = bytesOf(data.insns);
@@ -206,6 +215,7 @@ export function loadCase(kernel: Kernel, data: TestVerifierCase, types: MapTypes
       }),
       ...btfOf(kernel, loading, data),
     };
+    ready();
     loading.own(kernel.bpf.prog_load(attr).fd);
   } finally {
     for (const fd of loading.fds.reverse()) kernel.closeFd(fd);

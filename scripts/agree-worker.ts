@@ -11,6 +11,7 @@ export interface Order {
   readonly skip: readonly string[];
   readonly log2: readonly string[];
   readonly keepLogs: boolean;
+  readonly expectationsOnly: boolean;
 }
 
 /** What this process says. */
@@ -29,6 +30,7 @@ process.on('message', (order: Order) => {
     skip: new Set(order.skip),
     log2: new Set(order.log2),
     keepLogs: order.keepLogs,
+    expectationsOnly: order.expectationsOnly,
   };
   for (const step of runUnit(kernels, order.unit, options)) {
     say('begin' in step ? { kind: 'begin', id: step.begin } : { kind: 'result', result: step.result });

@@ -18,7 +18,8 @@ const rows = runMatrix(only);
 const RESULT: Readonly<Record<Row['result'], (row: Row) => string>> = {
   works: ({ fired, note }) =>
     `works: ${fired} run${fired === 1 ? '' : 's'}${note === undefined ? '' : `, ${note}`}`,
-  lacking: ({ errno, config }) => `lacking: ${errno}, built without ${config}`,
+  lacking: ({ errno, config, since }) =>
+    `lacking: ${errno}, ${since === undefined ? `built without ${config}` : `since Linux ${since}`}`,
   forbidden: ({ errno }) => `forbidden: ${errno} at load`,
   wrong: ({ reason }) => `WRONG: ${reason}`,
 };

@@ -56,6 +56,8 @@ const KINDS: readonly Kind[] = [
 const SIZES = [1e2, 1e3, 1e4, 1e5, 1e6, 1e7].filter((size) => size <= most);
 const PROGRAM_SIZES = [100, 300, 1000, 3000, 10_000, 30_000, 100_000];
 
+/** Milliseconds that a lookup runs before it is measured. */
+const WARM_LOOKUP = 80;
 /** Rounds of the loop in a program. */
 const ROUNDS = 256;
 
@@ -110,7 +112,7 @@ class Lookups {
     const key = [...anywhere(count)];
     this.#lookup = this.#runner(loopProgram(key, [...kind.key, ...one(map, kind), ...read]));
     this.#loop = this.#runner(loopProgram(key, [...kind.key, 'r9 += r1']));
-    for (const runner of [this.#lookup, this.#loop]) runner.warm();
+    for (const runner of [this.#lookup, this.#loop]) runner.warm(WARM_LOOKUP);
   }
 
   #runner(insns: Uint8Array, state = 1): Runner {
@@ -196,7 +198,7 @@ function straightProgram(size: number): Uint8Array {
 }
 
 /** Milliseconds until large programs are compiled by the engine's second compiler, too. */
-const WARM_PROGRAM = 3000;
+const WARM_PROGRAM = 1500;
 
 /** Nanoseconds of an instruction of a program of so many. */
 function instruction(kernel: Kernel, size: number): number {

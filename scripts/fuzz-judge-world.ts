@@ -2,7 +2,7 @@
 import { InputError } from '../src/base/error.ts';
 import { type Btf, BtfBuilder, type BtfTypeId, INT_SIGNED, parseBtf } from '../src/btf/index.ts';
 import type { Fd, Kernel, MapCreateAttr, ProgLoadAttr } from '../src/sys/index.ts';
-import { FUZZ_MAPS, MAP, MAP_NAMES, mapOf, type ValueStruct } from './fuzz-generate-maps.ts';
+import { MAP, MAP_NAMES, mapOf, type ValueStruct } from './fuzz-generate-maps.ts';
 import { encodeProgram, type FuzzProgram } from './fuzz-program.ts';
 
 const MOST_FUNCTIONS = 16;
@@ -84,8 +84,8 @@ export class World {
   readonly #maps = new Map<number, Fd>();
   #btf: Fd | undefined;
   #inner: Fd | undefined;
-  /** A prog array holds to the first kind of program that uses it: each kind has its own. */
-  readonly #progs = new Map<string, Fd>();
+  /** Maps that may hold programs stay with the first kind of program that uses them: each kind has its own. */
+  readonly #owned = new Map<string, Fd>();
   readonly #kfuncs = new Map<string, number>();
 
   constructor(kernel: Kernel) {
@@ -99,7 +99,7 @@ export class World {
 
   attr(program: FuzzProgram): ProgLoadAttr {
     const { insns, starts } = encodeProgram(program, {
-      mapFd: (map) => (map === MAP.progs ? this.#progArray(program) : this.#map(map)),
+      mapFd: (map) => this.#map(map, program),
       kfunc: (name) => this.#kfunc(name),
     });
     const described = starts.length > 1;
@@ -130,11 +130,14 @@ export class World {
     return id;
   }
 
-  #map(index: number): Fd {
-    const made = this.#maps.get(index);
+  #map(index: number, { type, attach }: FuzzProgram): Fd {
+    const owned = OWNED.has(mapOf(index).type);
+    const kind = `${index} ${type} ${attach}`;
+    const made = owned ? this.#owned.get(kind) : this.#maps.get(index);
     if (made !== undefined) return made;
     const fd = this.#create(index);
-    this.#maps.set(index, fd);
+    if (owned) this.#owned.set(kind, fd);
+    else this.#maps.set(index, fd);
     return fd;
   }
 
@@ -166,21 +169,6 @@ export class World {
       bpf.map_update_elem({ map_fd: fd, key: new Uint8Array(4), value: contents });
       bpf.map_freeze({ map_fd: fd });
     }
-    return fd;
-  }
-
-  #progArray({ type, attach }: FuzzProgram): Fd {
-    const kind = `${type} ${attach}`;
-    const made = this.#progs.get(kind);
-    if (made !== undefined) return made;
-    const { key, value, entries } = FUZZ_MAPS.progs;
-    const fd = this.#kernel.bpf.map_create({
-      map_type: 'prog_array',
-      key_size: key,
-      value_size: value,
-      max_entries: entries,
-    });
-    this.#progs.set(kind, fd);
     return fd;
   }
 
@@ -258,7 +246,6 @@ export class World {
         continue;
       }
       // Others are made anew.
-      if (map === MAP.progs) continue;
       this.#kernel.closeFd(map_fd);
       this.#maps.delete(map);
       if (map === MAP.outer && this.#inner !== undefined) this.#kernel.closeFd(this.#inner);
@@ -266,6 +253,7 @@ export class World {
   }
 }
 
+const OWNED: ReadonlySet<string> = new Set(['prog_array', 'devmap', 'cpumap']);
 /** Types of maps whose contents are compared. */
 const LISTED: ReadonlySet<string> = new Set(['hash', 'array', 'lru_hash', 'lpm_trie']);
 

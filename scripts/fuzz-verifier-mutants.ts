@@ -154,6 +154,8 @@ class Mutants {
       const random = new Random((hash(one.id) ^ Math.imul(this.#order.seed + n, 0x9e3779b1)) | 0);
       const bytes = mutate(insns, this.#donors, random);
       this.#judge(`${one.id} / ${n}`, { ...attr, insns: bytes }, compare, random.chance(MESSAGE_SHARE));
+      // Its parent is gone: nobody hears it.
+      if (process.ppid === 1) process.exit(1);
       if (this.#counts.done >= REPORT_EACH) this.#flush();
     }
   }

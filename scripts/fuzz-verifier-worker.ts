@@ -93,6 +93,8 @@ function work(order: FuzzOrder, say: (report: FuzzReport) => void): void {
         say({ kind: 'finding', finding: { seed, outcome: 'run', cause: 'other results', text } });
       }
     }
+    // Its parent is gone: nobody hears it.
+    if (process.ppid === 1) process.exit(1);
     if (counts.done === BATCH) flush();
   }
   flush();

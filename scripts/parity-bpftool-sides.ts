@@ -2,6 +2,9 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { runCli } from '../src/cli/cli.ts';
+import { embeddedWorld, kernelOptions } from '../src/cli/world/embedded.ts';
+import { createKernel, type EmbeddedKernel } from '../src/kernel/index.ts';
 import { type Answer, LAYOUTS, SCENARIOS, type Scenario, type Side } from './parity-bpftool-cases.ts';
 
 const INSTANCE = `parity${process.pid}`;
@@ -15,24 +18,51 @@ interface Outcome {
 
 class Runner {
   readonly #side: Side;
-  readonly #cli: string;
+  /** The command line to start as a process each time; absent: it runs in this process, which a busy machine allows more of. */
+  readonly #cli: string | undefined;
   /** Where files of the scenarios are; the working folder of every command. */
   readonly #folder: string;
+  #kernel: EmbeddedKernel | undefined;
 
-  constructor(side: Side, cli: string, folder: string) {
+  constructor(side: Side, cli: string | undefined, folder: string) {
     this.#side = side;
     this.#cli = cli;
     this.#folder = folder;
   }
 
-  run(argv: readonly string[], input: string | undefined): Outcome {
-    const [program, before] =
-      this.#side === 'bpftool'
-        ? (['bpftool', []] as const)
-        : this.#side === 'linux'
-          ? ([process.execPath, [this.#cli, '--kernel', 'linux']] as const)
-          : ([process.execPath, [this.#cli, '--instance', INSTANCE]] as const);
-    const { stdout, stderr, status, signal, error } = spawnSync(program, [...before, ...argv], {
+  async run(argv: readonly string[], input: string | undefined): Promise<Outcome> {
+    if (this.#side === 'bpftool') return this.#process('bpftool', argv, input);
+    if (this.#cli !== undefined) {
+      const which = this.#side === 'linux' ? ['--kernel', 'linux'] : ['--instance', INSTANCE];
+      return this.#process(process.execPath, [this.#cli, ...which, ...argv], input);
+    }
+    let stdout = '';
+    let stderr = '';
+    const text = (given: string | Uint8Array) =>
+      typeof given === 'string' ? given : new TextDecoder().decode(given);
+    const code = await runCli(this.#side === 'linux' ? ['--kernel', 'linux', ...argv] : argv, {
+      stdout: (given) => {
+        stdout += text(given);
+      },
+      stderr: (given) => {
+        stderr += text(given);
+      },
+      stdin: async () => new TextEncoder().encode(input ?? ''),
+      cwd: this.#folder,
+      env: {},
+      progressWidth: undefined,
+      colour: false,
+      onInterrupt: () => () => {},
+      world: () => {
+        this.#kernel ??= createKernel(kernelOptions());
+        return embeddedWorld(this.#kernel);
+      },
+    });
+    return { stdout, stderr, code };
+  }
+
+  #process(program: string, argv: readonly string[], input: string | undefined): Outcome {
+    const { stdout, stderr, status, signal, error } = spawnSync(program, argv, {
       cwd: this.#folder,
       input: input ?? '',
       encoding: 'utf8',
@@ -46,7 +76,10 @@ class Runner {
   /** Removes all that a scenario pinned. */
   clear(): void {
     if (this.#side === 'embedded') {
-      spawnSync(process.execPath, [this.#cli, 'kernel', 'stop', '--instance', INSTANCE]);
+      this.#kernel?.close();
+      if (this.#cli !== undefined) {
+        spawnSync(process.execPath, [this.#cli, 'kernel', 'stop', '--instance', INSTANCE]);
+      }
       return;
     }
     for (const name of readdirSync(BPFFS)) {
@@ -55,18 +88,19 @@ class Runner {
   }
 
   /** `{id map PATH}`, `{tag prog PATH}`: what the side itself says of a pin. */
-  resolve(line: string): string {
-    return line.replace(
-      /\{(id|tag) (prog|map|link) (\S+)\}/g,
-      (_, field: string, kind: string, path: string) => {
-        const { stdout } = this.run(['-j', kind, 'show', 'pinned', path], undefined);
-        try {
-          return String((JSON.parse(stdout) as Record<string, unknown>)[field]);
-        } catch {
-          return '0';
-        }
-      },
-    );
+  async resolve(line: string): Promise<string> {
+    let resolved = line;
+    for (const [whole, field, kind, path] of line.matchAll(/\{(id|tag) (prog|map|link) (\S+)\}/g)) {
+      const { stdout } = await this.run(['-j', kind!, 'show', 'pinned', path!], undefined);
+      let value = '0';
+      try {
+        value = String((JSON.parse(stdout) as Record<string, unknown>)[field!]);
+      } catch {
+        // What was to be pinned there is not: the line then asks for what is not there.
+      }
+      resolved = resolved.replace(whole, value);
+    }
+    return resolved;
   }
 }
 
@@ -75,19 +109,29 @@ function words(line: string): string[] {
   return [...line.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '');
 }
 
-function runScenario(runner: Runner, scenario: Scenario, layout: string, root: string): Answer[] {
+async function runScenario(
+  runner: Runner,
+  scenario: Scenario,
+  layout: string,
+  root: string,
+): Promise<Answer[]> {
   const answers: Answer[] = [];
   for (const line of scenario.lines) {
     const { command, input } = typeof line === 'string' ? { command: line, input: undefined } : line;
-    const argv = words(runner.resolve(command.replaceAll('{root}', root)));
-    const outcome = runner.run([...(layout === '' ? [] : [layout]), ...argv], input);
+    const argv = words(await runner.resolve(command.replaceAll('{root}', root)));
+    const outcome = await runner.run([...(layout === '' ? [] : [layout]), ...argv], input);
     answers.push({ scenario: scenario.name, line: `${layout} ${command}`.trim(), ...outcome });
   }
   return answers;
 }
 
 /** Runs everything, in a mount namespace of this process's own. */
-export function runSide(side: Side, cli: string, work: string, only: string | undefined): Answer[] {
+export async function runSide(
+  side: Side,
+  cli: string | undefined,
+  work: string,
+  only: string | undefined,
+): Promise<Answer[]> {
   if (side !== 'embedded') {
     // What is mounted there would be walked through too.
     spawnSync('umount', [BPFFS]);
@@ -105,7 +149,7 @@ export function runSide(side: Side, cli: string, work: string, only: string | un
         writeFileSync(join(folder, name), bytes);
       const runner = new Runner(side, cli, folder);
       try {
-        answers.push(...runScenario(runner, scenario, layout, process.cwd()));
+        answers.push(...(await runScenario(runner, scenario, layout, process.cwd())));
       } finally {
         runner.clear();
       }

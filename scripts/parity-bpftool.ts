@@ -2,7 +2,9 @@
  * Scripts of bpftool command lines, run by bpftool on Linux, by `skep --kernel linux` and by `skep` on an embedded kernel:
  * output, errors and exit codes must be the same where they can be.
  *
- *     npx tsx scripts/parity-bpftool.ts [--only SCENARIO] [--show N] [--list] [--kernel linux|embedded] [--cli FILE]
+ *     npx tsx scripts/parity-bpftool.ts [--only SCENARIO] [--show N] [--list] [--kernel linux|embedded] [--processes | --cli FILE]
+ *
+ * skep runs in one process; with --processes each command line is a process of its own, as bpftool's are.
  *
  * Needs root on Linux and bpftool. Pins are made in a BPF file system of a mount namespace of its own; only objects of its own
  * are touched. What must differ is masked (`parity-bpftool-mask.ts`); what differs for a reason is listed with it
@@ -28,7 +30,9 @@ const option = (name: string): string | undefined => {
 const side = option('--side') as Side | undefined;
 if (side !== undefined) {
   // In a mount namespace of this process's own: see below.
-  process.stdout.write(JSON.stringify(runSide(side, option('--cli')!, option('--work')!, option('--only'))));
+  process.stdout.write(
+    JSON.stringify(await runSide(side, option('--cli'), option('--work')!, option('--only'))),
+  );
 } else if (args.includes('--list')) {
   for (const { name, lines } of SCENARIOS) console.log(`${name}: ${lines.length} command lines`);
 } else main();
@@ -45,7 +49,7 @@ function main(): void {
   }
   const work = mkdtempSync(join(tmpdir(), 'skep-parity-'));
   try {
-    const cli = option('--cli') ?? bundle(work);
+    const cli = option('--cli') ?? (args.includes('--processes') ? bundle(work) : undefined);
     const expected = answersOf('bpftool', cli, work);
     for (const kernel of ['linux', 'embedded'] as const) {
       if ((option('--kernel') ?? kernel) === kernel) report(kernel, expected, answersOf(kernel, cli, work));
@@ -74,8 +78,9 @@ function bundle(work: string): string {
   return join(work, 'skep', 'cli.mjs');
 }
 
-function answersOf(which: Side, cli: string, work: string): readonly Answer[] {
-  const own = ['--import', 'tsx', 'scripts/parity-bpftool.ts', '--side', which, '--cli', cli, '--work', work];
+function answersOf(which: Side, cli: string | undefined, work: string): readonly Answer[] {
+  const own = ['--import', 'tsx', 'scripts/parity-bpftool.ts', '--side', which, '--work', work];
+  if (cli !== undefined) own.push('--cli', cli);
   const only = option('--only');
   const argv = [process.execPath, ...own, ...(only === undefined ? [] : ['--only', only])];
   const { stdout, stderr, status } = spawnSync('unshare', ['-m', '--propagation', 'private', ...argv], {

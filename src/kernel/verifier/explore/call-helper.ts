@@ -17,6 +17,7 @@ import { dynptrOf, releaseDynptr } from './dynptr.ts';
 import { changeRegs } from './each-reg.ts';
 import { returnToCaller } from './exit.ts';
 import type { Explorer } from './explorer.ts';
+import { isAllowed } from './helper-allowed.ts';
 import {
   clearPacketPointers,
   inRcuSection,
@@ -56,6 +57,12 @@ export function checkHelperCall(ex: Explorer, id: number): void {
   if (unavailable) ex.refuse(unavailable.code, unavailable.problem, unavailable);
   const helper = helperName(id)!;
   const proto = prototype(helper, draft.input.type);
+  if (!isAllowed(draft, helper)) {
+    ex.refuse('helper-not-allowed', 'helper call is not allowed in probe', {
+      reason: `bpf_${helper}() may be called from some functions and hooks, and the program is not attached to one`,
+      errno: 'EINVAL',
+    });
+  }
   if (proto.mightSleep && !inSleepableContext(ex)) {
     ex.refuse('sleeps', `sleepable helper bpf_${helper}#${id} in ${nonSleepableContext(ex)}`, {
       reason: `bpf_${helper}() may sleep, and the program can't here`,

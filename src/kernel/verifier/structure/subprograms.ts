@@ -88,7 +88,7 @@ export function findSubprograms(draft: Draft): Verdict {
 const HANDLER_TAG = 'exception_callback:';
 
 /** Where the function starts that the entry function's BTF tags as the one to end exceptions in. */
-function exceptionCallback({ input: { btf }, funcRecords }: Draft): number | Refusal | undefined {
+function exceptionCallback({ input: { btf }, funcRecords, count }: Draft): number | Refusal | undefined {
   const main = funcRecords[0];
   if (btf === undefined || main === undefined) return undefined;
   const [tag, second] = declTags(btf, main.type).filter(
@@ -138,6 +138,12 @@ function exceptionCallback({ input: { btf }, funcRecords }: Draft): number | Ref
   }
   if (record.insn === 0) {
     return refuse('invalid exception callback insn_off in func_info: 0', 'the entry function cannot be it');
+  }
+  if (record.insn >= count) {
+    return refuse(
+      'call to invalid destination',
+      `function info names instruction ${record.insn}, behind the end`,
+    );
   }
   return record.insn;
 }
