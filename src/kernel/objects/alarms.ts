@@ -75,6 +75,8 @@ export class Alarms {
       due: undefined,
       turn: 0,
     });
+    // It holds a program, which may hold the map.
+    map.onUserEnd = () => this.forgetMap(map);
     // So that the value's end is noticed.
     memory.writeU64(field, 1n);
     return 0;

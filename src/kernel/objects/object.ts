@@ -15,6 +15,9 @@ export abstract class KernelObject<K extends ObjectKind = ObjectKind> {
   /** Told when the last reference is gone. */
   onEnd: (() => void) | undefined;
 
+  /** Told when the last file descriptor or pin is gone. */
+  onUserEnd: (() => void) | undefined;
+
   constructor(kind: K) {
     this.kind = kind;
   }
@@ -45,7 +48,10 @@ export abstract class KernelObject<K extends ObjectKind = ObjectKind> {
 
   releaseAsUser(): void {
     this.#users -= 1;
-    if (this.#users === 0) this.releaseUser();
+    if (this.#users === 0) {
+      this.onUserEnd?.();
+      this.releaseUser();
+    }
     this.release();
   }
 
