@@ -61,8 +61,10 @@ import {
   attachFreplace,
   attachRawTracepoint,
   attachTrace,
+  attachTraceMulti,
   type CookieOptions,
   type ReplaceTarget,
+  type TraceMultiOptions,
 } from './attach/tracing.ts';
 import { attachUsdt, type UsdtOptions } from './attach/usdt.ts';
 import type { PoisonedRelo } from './core-patch.ts';
@@ -217,6 +219,13 @@ export class LoadedProgram {
   /** `tp_btf`, `fentry`, `fexit`, `fmod_ret`, `lsm`: to what it was loaded for. */
   attachTrace(options?: CookieOptions): BpfLink {
     return attachTrace(this, options);
+  }
+  /** Many functions by one link, for `fentry.multi` and its like. */
+  attachTraceMulti(
+    functions: { readonly symbols: readonly string[] } | { readonly pattern: string },
+    options?: TraceMultiOptions,
+  ): BpfLink {
+    return attachTraceMulti(this, functions, options);
   }
   attachFreplace(target?: ReplaceTarget): BpfLink {
     return attachFreplace(this, target);

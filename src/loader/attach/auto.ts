@@ -8,7 +8,7 @@ import { attachNetkit, attachNetns, attachSockmap, attachTcx, attachXdp } from '
 import { attachTracepoint } from './perf.ts';
 import { attachError, type DeviceRef, type PathRef } from './place.ts';
 import { attachKprobe, attachKprobeMulti, attachSyscall, attachUprobe, attachUprobeMulti } from './probe.ts';
-import { attachFreplace, attachRawTracepoint, attachTrace } from './tracing.ts';
+import { attachFreplace, attachRawTracepoint, attachTrace, attachTraceMulti } from './tracing.ts';
 import { attachUsdt } from './usdt.ts';
 
 /** What sections do not say. */
@@ -86,6 +86,7 @@ const usdt: Auto = (program, target, options) => {
   return attachUsdt(program, path, provider, name, { ...cookieOf(options), ...pidOf(options) });
 };
 const trace: Auto = (program, _target, options) => attachTrace(program, cookieOf(options));
+const traceMulti: Auto = (program, pattern) => attachTraceMulti(program, { pattern });
 const syscall: Auto = (program, name, options) => attachSyscall(program, name, cookieOf(options));
 
 /** By the first part of the section's name, without `.s` and `.w`. */
@@ -112,6 +113,9 @@ const BY_SECTION: Readonly<Record<string, Auto>> = {
   fexit: trace,
   fsession: trace,
   fmod_ret: trace,
+  'fentry.multi': traceMulti,
+  'fexit.multi': traceMulti,
+  'fsession.multi': traceMulti,
   lsm: trace,
   freplace: (program) => attachFreplace(program),
   iter: (program) => attachIterator(program),

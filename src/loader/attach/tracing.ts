@@ -1,9 +1,11 @@
 /** Programs that the kernel's own functions and tracepoints run, and programs that replace another's function. */
-import { parseBtf } from '../../btf/index.ts';
+import { type BtfTypeId, parseBtf } from '../../btf/index.ts';
 import type { AttachType, Fd } from '../../sys/index.ts';
+import { KernelTypes } from '../kernel-types.ts';
 import type { LoadedProgram } from '../program.ts';
 import type { BpfLink } from './link.ts';
 import { attachError, needType } from './place.ts';
+import { wildcard } from './tracefs.ts';
 
 export interface CookieOptions {
   /** What `bpf_get_attach_cookie` gives the program. */
@@ -53,6 +55,52 @@ export function attachTrace(program: LoadedProgram, options: CookieOptions = {})
   if (cookie === undefined)
     return program.adopt(program.kernel.bpf.raw_tracepoint_open({ prog_fd: program.fd }));
   return program.link({ attach_type, tracing: { target_btf_id: 0, cookie } });
+}
+
+export interface TraceMultiOptions {
+  /** One for each function. */
+  readonly cookies?: readonly bigint[];
+}
+
+/** The entries or exits of many functions of the kernel by one link (since Linux 7.2). */
+export function attachTraceMulti(
+  program: LoadedProgram,
+  functions: { readonly symbols: readonly string[] } | { readonly pattern: string },
+  options: TraceMultiOptions = {},
+): BpfLink {
+  needType(program, ['tracing'], 'kernel functions');
+  const attach_type = program.attachType;
+  if (!attach_type?.endsWith('_multi')) {
+    throw attachError(program, `it is a ${attach_type ?? 'tracing'} program, for one function`, 'EINVAL');
+  }
+  const types = new KernelTypes(program.kernel);
+  try {
+    const ids = namesOf(types, functions).map((name) => {
+      const id = types.vmlinux?.find(name, 'func');
+      if (id === undefined)
+        throw attachError(program, `the kernel has no function ${name} in its BTF`, 'ENOENT');
+      return id;
+    });
+    if (ids.length === 0) throw attachError(program, 'no function of the kernel matches', 'ENOENT');
+    const { cookies } = options;
+    return program.link({ attach_type, tracing_multi: { ids, ...(cookies && { cookies }) } });
+  } finally {
+    types.close();
+  }
+}
+
+function namesOf(
+  types: KernelTypes,
+  functions: { readonly symbols: readonly string[] } | { readonly pattern: string },
+): readonly string[] {
+  if ('symbols' in functions) return functions.symbols;
+  const matcher = wildcard(functions.pattern);
+  const names: string[] = [];
+  for (let id = 1; id < (types.vmlinux?.length ?? 0); id++) {
+    const type = types.vmlinux?.type(id as BtfTypeId);
+    if (type?.kind === 'func' && matcher.test(type.name)) names.push(type.name);
+  }
+  return names;
 }
 
 /** What a program of type `ext` replaces: by default what it was loaded for. */

@@ -14,4 +14,6 @@ export interface Row {
   readonly reason?: string;
   /** What the kernel is built without. */
   readonly config?: string;
+  /** The first Linux that has what it lacks. */
+  readonly since?: string;
 }

@@ -13,8 +13,15 @@ import { type Case, makeWorld, type World } from './world.ts';
 const CASES: readonly Case[] = [...NETWORK, ...CGROUP, ...SOCKETS, ...TRACING, ...ITERATORS];
 const only = process.argv[2];
 
+/** Whether `6.18.44-name` is at least `6.9`. */
+function reached(release: string, since: string): boolean {
+  const [major = 0, minor = 0] = release.split(/[.-]/).map(Number);
+  const [sinceMajor = 0, sinceMinor = 0] = since.split('.').map(Number);
+  return major > sinceMajor || (major === sinceMajor && minor >= sinceMinor);
+}
+
 async function attempt(world: World, one: Case): Promise<Row> {
-  const { group, name, road, event, config, forbidden } = one;
+  const { group, name, road, event, config, since, forbidden } = one;
   const row = { group, name, road, event };
   try {
     const { before, fired, after, note } = await one.run(world);
@@ -26,6 +33,9 @@ async function attempt(world: World, one: Case): Promise<Row> {
     if (!(error instanceof InputError)) return { ...row, result: 'wrong', reason: String(error) };
     const errno = error.errno ?? '';
     const reason = error.message;
+    if (since !== undefined && !reached(world.kernel.release, since)) {
+      return { ...row, result: 'lacking', errno, reason, since };
+    }
     const configured = config === undefined || world.kernel.kconfig(config) === 'y';
     if (!configured) return { ...row, result: 'lacking', errno, reason, config };
     if (forbidden !== undefined && errno === forbidden) return { ...row, result: 'forbidden', errno, reason };

@@ -1,4 +1,6 @@
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { readElf } from '../../../src/elf/index.ts';
 import type { LoadedObject } from '../../../src/loader/index.ts';
 import { loadObject } from '../../../src/loader/index.ts';
 import { PERF_SOFTWARE, PERF_TYPES } from '../../../src/sys/index.ts';
@@ -125,6 +127,19 @@ export const TRACING: readonly Case[] = [
         measure(world, { program: `count_${name}`, attach: (program) => program.attach(), fire: nap }),
     }),
   ),
+  {
+    group: 'tracing',
+    name: 'fentry.multi',
+    road: 'link',
+    event: 'a nap of the test',
+    since: '7.2',
+    run: (world) =>
+      measure(world, {
+        program: 'count_fentry_multi',
+        attach: (program) => program.attachTraceMulti({ symbols: ['do_nanosleep'] }),
+        fire: nap,
+      }),
+  },
   {
     group: 'tracing',
     name: 'fmod_ret',
@@ -314,12 +329,10 @@ export const TRACING: readonly Case[] = [
   },
 ];
 
-/** As nm has it. */
+/** As the file's symbols have it. */
 function addressOf(name: string): bigint {
-  const found = spawnSync('nm', [TARGET], { encoding: 'utf8' }).stdout?.match(
-    new RegExp(`^([0-9a-f]+) T ${name}$`, 'm'),
-  );
-  return BigInt(`0x${found?.[1] ?? '0'}`);
+  const { symbols } = readElf(new Uint8Array(readFileSync(TARGET)), TARGET);
+  return BigInt(symbols.find((symbol) => symbol.name === name)?.value ?? 0);
 }
 
 const ITER = { group: 'iterator', road: 'link and ITER_CREATE', event: 'a reading' } as const;

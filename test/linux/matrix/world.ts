@@ -46,6 +46,8 @@ export interface Case {
   readonly event: string;
   /** Configuration that the kernel needs for it. */
   readonly config?: string;
+  /** The first Linux that has it. */
+  readonly since?: string;
   /** Kernels that are locked down refuse it with this. */
   readonly forbidden?: string;
   readonly run: (world: World) => Promise<Outcome> | Outcome;
