@@ -45,6 +45,7 @@ export interface CoreAnswer {
   readonly target?: string;
   /** The BTF that it matched in. */
   readonly targetBtf?: Btf;
+  readonly targetSpec?: CoreSpec;
 }
 
 /** A record that can't be answered. */
@@ -166,7 +167,9 @@ export class CoreRelocator {
       local,
       ...(original.access ? { localAccess: original.access } : {}),
       ...(value.kind === 'value' && value.access ? { targetAccess: value.access } : {}),
-      ...(chosen ? { target: formatCoreSpec(chosen.spec), targetBtf: chosen.spec.btf } : {}),
+      ...(chosen
+        ? { target: formatCoreSpec(chosen.spec), targetBtf: chosen.spec.btf, targetSpec: chosen.spec }
+        : {}),
     };
   }
 

@@ -70,6 +70,7 @@ export {
   INT_CHAR,
   INT_SIGNED,
 } from './kinds.ts';
+export { BtfMinimizer, type RelocatedObject } from './minimize.ts';
 export { essentialName } from './name-index.ts';
 export {
   alignOf,

@@ -79,6 +79,15 @@ export {
   type UserRingWriter,
 } from './readers/index.ts';
 export { parseSectionName, SECTIONS, type SectionDef, type SectionName } from './sections.ts';
+export {
+  LoadedSkeleton,
+  mapShape,
+  OpenSkeleton,
+  propertyName,
+  Skeleton,
+  type SkeletonSource,
+  type SkeletonTypes,
+} from './skeleton.ts';
 export type {
   CoreRecord,
   ExternSpec,
@@ -107,5 +116,5 @@ export {
   type SetOptions,
   type ViewOptions,
 } from './view.ts';
-export type { ViewValue } from './view-codec.ts';
+export { isKept, type ViewValue } from './view-codec.ts';
 export { objectQueue, objectView } from './view-object.ts';

@@ -75,6 +75,11 @@ const KEPT: ReadonlySet<string> = new Set([
   'bpf_refcount',
 ]);
 
+/** Whether the kernel keeps structs of that name in values, so that they are left out. */
+export function isKept(struct: string): boolean {
+  return KEPT.has(struct);
+}
+
 /** @throws InputError where the type has no values */
 export function compileCodec(btf: Btf, id: BtfTypeId, options: CodecOptions = {}): Codec {
   return new Compiler(btf, new Set(options.addresses)).type(id);
