@@ -1,5 +1,7 @@
 /** Readers and writers of buffers, the same on both kernels. */
-import { afterEach, describe, expect, it } from 'vitest';
+import { spawnSync } from 'node:child_process';
+import { availableParallelism } from 'node:os';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import {
   openPerfBuffer,
   openPerfRecorder,
@@ -8,7 +10,16 @@ import {
 } from '../../src/loader/readers/index.ts';
 import type { Fd } from '../../src/sys/index.ts';
 import { SUBJECTS } from '../contract/kernels.ts';
-import { perfAttr, perfWriter, reserver, ringAttr, ringWriter, run, type Writer } from './streams.ts';
+import {
+  drainer,
+  perfAttr,
+  perfWriter,
+  reserver,
+  ringAttr,
+  ringWriter,
+  run,
+  type Writer,
+} from './streams.ts';
 
 const first = (data: Uint8Array) => new DataView(data.buffer, data.byteOffset).getUint32(0, true);
 /** Waits for what another turn of the event loop brings. */
@@ -19,6 +30,13 @@ const until = async (done: () => boolean) => {
 };
 const ENOSPC = -28;
 const EAGAIN = -11;
+
+const ALL = 'every processor';
+/** Keeps this process on one processor, or not: a perf buffer is one for each. */
+function pin(cpus: string): void {
+  const list = cpus === ALL ? `0-${availableParallelism() - 1}` : cpus;
+  spawnSync('taskset', ['-a', '-c', '-p', list, String(process.pid)]);
+}
 
 for (const { name, missing, kernel: open } of SUBJECTS) {
   describe.skipIf(missing !== undefined)(`readers on ${name}`, () => {
@@ -192,6 +210,9 @@ for (const { name, missing, kernel: open } of SUBJECTS) {
     });
 
     describe('a perf buffer', () => {
+      beforeAll(() => pin('0'));
+      afterAll(() => pin(ALL));
+
       it('gives the samples with the padding that Linux gives, over the end of the ring', () => {
         const map = perf();
         const write = own(perfWriter(kernel, map, 45));
@@ -255,7 +276,6 @@ for (const { name, missing, kernel: open } of SUBJECTS) {
           for (let i = 1; i < least; i++) run(kernel, write, [i]);
           await new Promise((resolve) => setTimeout(resolve, 10));
           expect(seen).toBe(0);
-          // A CPU counts for itself, and the runs may move from one to another.
           for (let i = 0; i < least * kernel.possibleCpus; i++) run(kernel, write, [i]);
           await until(() => seen > 0);
           reader.close();
@@ -317,6 +337,58 @@ for (const { name, missing, kernel: open } of SUBJECTS) {
         const waiting = writer.reserveBlocking(8, controller);
         controller.abort(new Error('enough'));
         await expect(waiting).rejects.toThrow('enough');
+      });
+
+      it('is drained by programs, who wake the writer that waits for room', async () => {
+        const map = userRing();
+        const sums = keep(
+          kernel.bpf.map_create({ map_type: 'array', key_size: 4, value_size: 8, max_entries: 1 }),
+        );
+        const drain = own(drainer(kernel, map, sums));
+        const sum = () => {
+          const value = kernel.bpf.map_lookup_elem({ map_fd: sums, key: new Uint8Array(4) })!;
+          return Number(new DataView(value.buffer, value.byteOffset).getBigUint64(0, true));
+        };
+        const record = (number: number, size = 56) => {
+          const bytes = new Uint8Array(size);
+          new DataView(bytes.buffer).setUint32(0, number, true);
+          return bytes;
+        };
+        using writer = openUserRing(kernel, map);
+        expect(run(kernel, drain, [])).toBe(0);
+        writer.write(record(1));
+        writer.write(record(2));
+        writer.reserve(16)!.discard();
+        writer.write(record(3));
+        // A record that is being filled holds up those behind it.
+        const open = writer.reserve(16)!;
+        writer.write(record(100));
+        expect([run(kernel, drain, []), sum()]).toEqual([3, 6]);
+        open.data.set(record(4, 16));
+        open.submit();
+        expect([run(kernel, drain, []), sum()]).toEqual([2, 110]);
+        // A callback that returns 1 ends the drain.
+        writer.write(record(999));
+        writer.write(record(1));
+        expect([run(kernel, drain, []), sum()]).toEqual([1, 1109]);
+        expect([run(kernel, drain, []), sum()]).toEqual([1, 1110]);
+        // Over the end of the ring, again and again, with records of all sizes.
+        let expected = 1110;
+        for (let i = 0; i < 500; i++) {
+          expect(writer.write(record(i % 900, 8 + (i % 300)))).toBe(true);
+          expected += i % 900;
+          if (i % 5 === 0) expect(run(kernel, drain, [])).toBeGreaterThan(0);
+        }
+        run(kernel, drain, []);
+        expect(sum()).toBe(expected);
+        let more = 0;
+        while (writer.write(record(0))) more += 1;
+        expect(more).toBe(64);
+        const waiting = writer.reserveBlocking(56, { timeout: 4000 });
+        run(kernel, drain, []);
+        const reservation = await waiting;
+        expect(reservation?.size).toBe(56);
+        expect(run(kernel, own(drainer(kernel, map, sums, 4)), [])).toBe(-22);
       });
 
       it('gives room to fill in place', () => {

@@ -1,4 +1,5 @@
 /** Programs that write what they are given to ring and perf buffers, on either kernel. */
+import { BtfBuilder, type BtfTypeId } from '../../src/btf/index.ts';
 import { assembleLlvm } from '../../src/isa/index.ts';
 import type { Fd, Kernel } from '../../src/sys/index.ts';
 
@@ -122,3 +123,79 @@ export const ringAttr = (max_entries = 4096) =>
   ({ map_type: 'ringbuf', key_size: 0, value_size: 0, max_entries }) as const;
 export const perfAttr = (max_entries: number) =>
   ({ map_type: 'perf_event_array', key_size: 4, value_size: 4, max_entries }) as const;
+
+const PSEUDO_FUNC = 4;
+const MARK = 0x7777_7777;
+
+/** BTF of two functions: the program, and a static one that it gives to a helper. */
+const FUNCTIONS = (() => {
+  const builder = new BtfBuilder();
+  const int = builder.add({ kind: 'int', name: 'int', size: 4, encoding: 1, bitOffset: 0, bits: 32 });
+  const long = builder.add({ kind: 'int', name: 'long', size: 8, encoding: 1, bitOffset: 0, bits: 64 });
+  const pointer = builder.add({ kind: 'ptr', type: 0 as BtfTypeId });
+  const params = (...names: string[]) => names.map((name) => ({ name, type: pointer }));
+  const program = builder.add({ kind: 'func_proto', returns: int, params: params('ctx') });
+  const callback = builder.add({ kind: 'func_proto', returns: long, params: params('dynptr', 'context') });
+  return {
+    program: builder.add({ kind: 'func', name: 'drain', type: program, linkage: 'global' }),
+    callback: builder.add({ kind: 'func', name: 'each', type: callback, linkage: 'static' }),
+    bytes: builder.encode(),
+  };
+})();
+
+/**
+ * Drains a user ring buffer: adds the first words of its records to the value of `sums`; returns what the helper did.
+ * Stops at a record whose first word is 999.
+ */
+export function drainer(kernel: Kernel, ring: Fd, sums: Fd, flags = 0): Writer {
+  const main = assembleLlvm(`
+    r1 = ${ring} ll
+    r2 = ${MARK} ll
+    r3 = 0
+    r4 = ${flags}
+    call 209
+    exit`).bytes;
+  const each = assembleLlvm(`
+    r3 = r1
+    r1 = r10
+    r1 += -8
+    r2 = 4
+    r4 = 0
+    r5 = 0
+    call 201
+    r1 = *(u32 *)(r10 - 8)
+    r0 = 0
+    if r1 != 999 goto add
+    r0 = 1
+  add:
+    r2 = ${sums} ll
+    r3 = *(u64 *)(r2 + 0)
+    r3 += r1
+    *(u64 *)(r2 + 0) = r3
+    exit`).bytes;
+  const insns = new Uint8Array(main.length + each.length);
+  insns.set(main);
+  insns.set(each, main.length);
+  const view = new DataView(insns.buffer);
+  for (let at = 0; at < insns.length; at += 8) {
+    if (insns[at] !== LDIMM64) continue;
+    const imm = view.getInt32(at + 4, true);
+    const pseudo = imm === MARK ? PSEUDO_FUNC : imm === sums ? PSEUDO_MAP_VALUE : PSEUDO_MAP_FD;
+    insns[at + 1]! |= pseudo << 4;
+    if (imm === MARK) view.setInt32(at + 4, (main.length - at) / 8 - 1, true);
+    at += 8;
+  }
+  const btf = kernel.bpf.btf_load({ btf: FUNCTIONS.bytes });
+  const func_info = new Uint8Array(
+    new Uint32Array([0, FUNCTIONS.program, main.length / 8, FUNCTIONS.callback]).buffer,
+  );
+  const { fd } = kernel.bpf.prog_load({
+    prog_type: 'xdp',
+    insns,
+    license: 'GPL',
+    prog_btf_fd: btf,
+    func_info,
+    func_info_rec_size: 8,
+  });
+  return { fd, fds: [fd, btf] };
+}
