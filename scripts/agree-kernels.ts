@@ -15,14 +15,15 @@ import {
   type VerifiedProgram,
   verify,
 } from '../src/kernel/verifier/index.ts';
-import type {
-  Bpf,
-  BtfLoadAttr,
-  Fd,
-  Kernel,
-  MapCreateAttr,
-  ProgLoadAttr,
-  ProgLoadResult,
+import {
+  type Bpf,
+  type BtfLoadAttr,
+  type Fd,
+  type Kernel,
+  MAP_CREATE_FLAGS,
+  type MapCreateAttr,
+  type ProgLoadAttr,
+  type ProgLoadResult,
 } from '../src/sys/index.ts';
 
 /** What one kernel says of a program. */
@@ -198,7 +199,9 @@ export class TwoKernels implements Kernel {
       keySize: attr.key_size,
       valueSize: attr.value_size,
       maxEntries: attr.max_entries,
-      flags: attr.map_flags ?? 0,
+      // Linux lets programs only read the values of devmaps, which are numbers of interfaces.
+      flags:
+        (attr.map_flags ?? 0) | (attr.map_type.startsWith('devmap') ? MAP_CREATE_FLAGS.BPF_F_RDONLY_PROG : 0),
       frozen: false,
       ...(btf && {
         btf,
