@@ -1,5 +1,6 @@
 import { InputError } from '../base/error.ts';
 import { type Command, type CommandTypes, type Errno, errnoName, errnoText } from '../sys/index.ts';
+import { missingCapability } from './capabilities.ts';
 
 const quoted = (text: string | undefined): string => (text ? ` '${text}'` : '');
 const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
@@ -110,28 +111,6 @@ const ADVICE: { readonly [C in Command]?: { readonly [E in Errno]?: string } } =
   prog_assoc_struct_ops: { EINVAL: 'this kernel lacks the command (since 7.0), or an fd does not fit' },
 };
 
-const needsSysAdmin: ReadonlySet<Command> = new Set<Command>([
-  'prog_get_next_id',
-  'map_get_next_id',
-  'btf_get_next_id',
-  'link_get_next_id',
-  'prog_get_fd_by_id',
-  'map_get_fd_by_id',
-  'btf_get_fd_by_id',
-  'link_get_fd_by_id',
-  'enable_stats',
-  'task_fd_query',
-]);
-
-function permission(command: Command): string {
-  if (process.geteuid?.() === 0) {
-    return 'the kernel forbids it even to root here (a container, seccomp or lockdown, or a kernel without this feature)';
-  }
-  return needsSysAdmin.has(command)
-    ? 'it needs root or CAP_SYS_ADMIN; run it with sudo'
-    : 'it needs root, or CAP_BPF with CAP_NET_ADMIN for networking and CAP_PERFMON for tracing; run it with sudo';
-}
-
 /** The verifier's own reason: the last line of its log that is not a count. */
 function lastWords(log: string): string | undefined {
   const lines = log.trimEnd().split('\n');
@@ -157,7 +136,7 @@ export function failure<C extends Command>(
   else {
     const text = errno === undefined ? `error ${number}` : errnoText(errno);
     const own = errno === undefined ? undefined : ADVICE[command]?.[errno];
-    const advice = own ?? (errno === 'EPERM' ? permission(command) : GENERAL[name]);
+    const advice = own ?? (errno === 'EPERM' ? missingCapability(command, attr) : GENERAL[name]);
     reason = `${text} (${name})${advice === undefined ? '' : `: ${advice}`}`;
   }
   return new InputError(code, `${DOING[command](attr)}${addition}: ${reason}`, {

@@ -317,8 +317,9 @@ describe.skipIf(linux === undefined || process.geteuid?.() !== 0)('a user withou
     expect(JSON.parse(out)).toEqual({
       ok: false,
       reason:
-        "loading xdp program 'skep_probe' (2 instructions): Operation not permitted (EPERM): it needs root, " +
-        'or CAP_BPF with CAP_NET_ADMIN for networking and CAP_PERFMON for tracing; run it with sudo',
+        "loading xdp program 'skep_probe' (2 instructions): Operation not permitted (EPERM): this process lacks " +
+        'CAP_BPF and CAP_NET_ADMIN: run it with sudo, or give node the capability ' +
+        `(setcap cap_bpf,cap_net_admin+ep ${process.execPath})`,
     });
   });
 });
