@@ -8,6 +8,7 @@ export const OBJECTS: readonly (readonly [name: string, load: () => Promise<Obje
   ['cgroup', () => import('../cgroup/object.ts').then((module) => module.cgroupObject)],
   ['net', () => import('../net/object.ts').then((module) => module.netObject)],
   ['perf', () => import('../perf/object.ts').then((module) => module.perfObject)],
+  ['feature', () => import('../feature/object.ts').then((module) => module.featureObject)],
   ['btf', () => import('../btf/object.ts').then((module) => module.btfObject)],
   ['gen', () => import('../gen/object.ts').then((module) => module.genObject)],
   ['struct_ops', () => import('../struct-ops/object.ts').then((module) => module.structOpsObject)],
