@@ -7,11 +7,26 @@ import { linuxStatus, openLinux } from '../../src/linux/index.ts';
 import { loadObject, parseObject } from '../../src/loader/index.ts';
 import type { Kernel } from '../../src/sys/index.ts';
 
-const OBJECTS = ['strings', 'packets', 'objects', 'kfuncs'];
+const OBJECTS = ['strings', 'packets', 'objects', 'kfuncs', 'lookups'];
 const BTF = '/sys/kernel/btf/vmlinux';
 const PACKET = 64;
 /** As `out.h` has it. */
 const NUMBERS = 160;
+
+const ON_PACKETS: ReadonlySet<string> = new Set(['sched_cls', 'xdp', 'flow_dissector']);
+
+/** A `struct bpf_sk_lookup` of an IPv4 connection to port 80. */
+function socket(): Uint8Array {
+  const bytes = new Uint8Array(72);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(8, 2, true);
+  view.setUint32(12, 6, true);
+  view.setUint32(16, 0x0100000a, true);
+  view.setUint16(36, 0x1234, true);
+  view.setUint32(40, 0x0200000a, true);
+  view.setUint32(60, 80, true);
+  return bytes;
+}
 
 /** An IPv4 packet with a TCP header. */
 function packet(): Uint8Array {
@@ -32,13 +47,16 @@ function numbers(kernel: Kernel, spec: (typeof specs)[number], name: string): un
   const object = loadObject(kernel, spec, { programs: [name], maps: 'used' });
   try {
     const { fd, type } = object.program(name);
-    const onPacket = type === 'sched_cls' || type === 'xdp';
+    const onPacket = ON_PACKETS.has(type);
     const input = onPacket ? { data_in: packet(), data_size_out: 4096 } : {};
-    const { retval } = kernel.bpf.prog_test_run({ prog_fd: fd, ...input });
+    const context = type === 'sk_lookup' ? { ctx_in: socket(), ctx_size_out: 72 } : {};
+    const { retval, data_out } = kernel.bpf.prog_test_run({ prog_fd: fd, ...input, ...context });
     const bytes = kernel.bpf.map_lookup_elem({ map_fd: object.map('.bss').fd, key: new Uint8Array(4) })!;
     const at = spec.variables.get('out')!.offset;
     const words = new BigInt64Array(bytes.slice(at, at + NUMBERS * 8).buffer);
-    return { retval, out: [...words] };
+    // A packet is compared where the program does not write numbers of this kernel's own into it.
+    const packetOut = type === 'xdp' ? undefined : [...data_out];
+    return { retval, out: [...words], packetOut };
   } finally {
     object.close();
   }

@@ -68,6 +68,8 @@ export interface Tunnel {
 
 export class SkBuff implements RunContext {
   tunnel: Tunnel | undefined;
+  /** There is only the data, as where a flow dissector is tried out: nothing else is loaded from it. */
+  dataOnly = false;
   /** An outer header was put in front. */
   encapsulated = false;
   readonly #memory: Memory;
@@ -321,7 +323,8 @@ export class SkBuff implements RunContext {
     const SKF_NET_OFF = -0x100000;
     const SKF_LL_OFF = -0x200000;
     if (offset >= 0) return this.data + offset;
-    if (offset >= SKF_NET_OFF) return this.#u32(AT.head) + this.#u16(AT.network_header) + offset - SKF_NET_OFF;
+    if (offset >= SKF_NET_OFF)
+      return this.#u32(AT.head) + this.#u16(AT.network_header) + offset - SKF_NET_OFF;
     if (offset >= SKF_LL_OFF) return this.#u32(AT.head) + this.#u16(AT.mac_header) + offset - SKF_LL_OFF;
     return undefined;
   }

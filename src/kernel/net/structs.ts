@@ -97,6 +97,23 @@ export const QDISC_SKB_CB = struct({
 });
 export const BPF_SKB_DATA_END = struct({ qdisc_cb: QDISC_SKB_CB, data_meta: u64, data_end: u64 });
 
+/** What is in an skb's `cb` while flow dissectors run; the ends of the data stay where they are. */
+export const BPF_FLOW_DISSECTOR = struct({ unused: u64, flow_keys: u64 });
+
+/** A socket that is looked up; addresses are here themselves. @see include/linux/filter.h */
+const V4_ENDS = struct({ saddr: u32, daddr: u32 });
+const V6_ENDS = struct({ saddr: array(u32, 4), daddr: array(u32, 4) });
+export const BPF_SK_LOOKUP_KERN = struct({
+  family: u16,
+  protocol: u16,
+  sport: u16,
+  dport: u16,
+  v4: V4_ENDS,
+  v6: V6_ENDS,
+  selected_sk: u64,
+  ingress_ifindex: u32,
+});
+
 interface KernelStruct {
   // The layouts' member types differ; a path only looks at places and sizes.
   readonly layout: Pick<StructLayout<Record<string, never>>, 'size' | 'members'>;
@@ -122,7 +139,11 @@ type KernelStructName =
   | 'skb_shared_hwtstamps'
   | 'skb_shared_info'
   | 'qdisc_skb_cb'
-  | 'bpf_skb_data_end';
+  | 'bpf_skb_data_end'
+  | 'bpf_flow_dissector'
+  | 'bpf_sk_lookup_kern'
+  | 'v4_ends'
+  | 'v6_ends';
 
 /** How the structs hang together: what the paths of context fields walk along. */
 export const KERNEL_STRUCTS: Readonly<Record<KernelStructName, KernelStruct>> = {
@@ -141,6 +162,14 @@ export const KERNEL_STRUCTS: Readonly<Record<KernelStructName, KernelStruct>> = 
   skb_shared_hwtstamps: { layout: SKB_SHARED_HWTSTAMPS },
   skb_shared_info: { layout: SKB_SHARED_INFO, holds: { hwtstamps: 'skb_shared_hwtstamps' } },
   qdisc_skb_cb: { layout: QDISC_SKB_CB },
+  bpf_flow_dissector: { layout: BPF_FLOW_DISSECTOR },
+  bpf_sk_lookup_kern: {
+    layout: BPF_SK_LOOKUP_KERN,
+    points: { selected_sk: 'sock' },
+    holds: { v4: 'v4_ends', v6: 'v6_ends' },
+  },
+  v4_ends: { layout: V4_ENDS },
+  v6_ends: { layout: V6_ENDS },
   bpf_skb_data_end: { layout: BPF_SKB_DATA_END, holds: { qdisc_cb: 'qdisc_skb_cb' } },
 };
 

@@ -13,6 +13,7 @@ import { PlainContext } from './plain-context.ts';
 import { engineOf } from './runner.ts';
 import { runTestFunctions } from './test-functions.ts';
 import { type Outcome, type Request, refuse } from './test-run.ts';
+import { runFlowDissector, runSkLookup } from './test-run-lookup.ts';
 
 /** Arguments that a traced function or tracepoint can have. @see include/linux/bpf.h, MAX_BPF_FUNC_ARGS */
 const MAX_ARGUMENTS = 12;
@@ -27,6 +28,8 @@ export const CONTEXT_RUNS: Partial<Readonly<Record<Request['program']['facts']['
   raw_tracepoint: runRawTracepoint,
   tracing: runTracing,
   netfilter: runNetfilter,
+  flow_dissector: runFlowDissector,
+  sk_lookup: runSkLookup,
 };
 
 const nothing = (retval: number, duration = 0): Outcome => ({

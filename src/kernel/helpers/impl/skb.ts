@@ -13,8 +13,14 @@ export function skb(run: HelperRun, context: bigint): SkBuff {
   throw new Bug(`0x${context.toString(16)} is no socket buffer`);
 }
 
-export const skb_load_bytes: HelperImpl = (run, context, offset, to, length) =>
-  skb(run, context).loadBytes(u32(offset), addr(to), size(length));
+export const skb_load_bytes: HelperImpl = (run, context, offset, to, length) => {
+  const packet = skb(run, context);
+  if (packet.dataOnly) {
+    run.machine.memory.fill(addr(to), size(length), 0);
+    return err('EFAULT');
+  }
+  return packet.loadBytes(u32(offset), addr(to), size(length));
+};
 
 export const skb_load_bytes_relative: HelperImpl = (run, context, offset, to, length, start) =>
   skb(run, context).loadBytesRelative(u32(offset), addr(to), size(length), u32(start));
