@@ -5,7 +5,7 @@ import { Binary, findBinary } from './binary.ts';
 import type { BpfLink, Link } from './link.ts';
 import { openAndAttach, type PerfLinkOptions } from './perf.ts';
 import { attachError, needType } from './place.ts';
-import { eventSource, traceableFunctions, wildcard } from './tracefs.ts';
+import { type EventSource, eventSource, traceableFunctions, wildcard } from './tracefs.ts';
 
 export interface KprobeOptions extends PerfLinkOptions {
   /** Bytes from the function's beginning. */
@@ -112,6 +112,17 @@ export interface UprobeOptions extends PerfLinkOptions {
   readonly refCounter?: bigint;
 }
 
+/** @throws InputError where the kernel has no uprobes: before a file is looked for that need not be there */
+function uprobes(program: LoadedProgram): EventSource {
+  const source = eventSource(program.kernel, 'uprobe');
+  if (source) return source;
+  const reason =
+    program.kernel.name === 'embedded'
+      ? 'the embedded kernel runs no programs of other processes; use Linux'
+      : 'the kernel has no uprobes (CONFIG_UPROBE_EVENTS)';
+  throw attachError(program, reason, 'EOPNOTSUPP');
+}
+
 function offsetIn(binary: () => Binary, place: UserPlace): bigint {
   const { symbol, offset = 0n, address } = place;
   if (address !== undefined) return binary().offsetOf(address) + offset;
@@ -126,6 +137,7 @@ export function attachUprobe(
   options: UprobeOptions = {},
 ): Link {
   needType(program, ['kprobe'], 'functions');
+  uprobes(program);
   const file = findBinary(program.kernel, path);
   let binary: Binary | undefined;
   const open = () => {
@@ -143,8 +155,7 @@ export function attachUprobeAt(
   options: UprobeOptions = {},
 ): Link {
   const { returns = returnsBySection(program), pid, refCounter = 0n, ...link } = options;
-  const source = eventSource(program.kernel, 'uprobe');
-  if (!source) throw attachError(program, 'the kernel has no uprobes (CONFIG_UPROBE_EVENTS)', 'ENOENT');
+  const source = uprobes(program);
   const returnBit = returns ? 1n << BigInt(source.bit('retprobe') ?? 0) : 0n;
   const counterBit = source.bit('ref_ctr_offset');
   if (refCounter !== 0n && counterBit === undefined) {

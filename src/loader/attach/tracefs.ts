@@ -19,6 +19,11 @@ export function tracefs(kernel: Kernel): string | undefined {
 export function tracepointId(kernel: Kernel, category: string, name: string): number {
   const root = tracefs(kernel);
   const doing = `looking for tracepoint ${category}/${name}`;
+  if (root === undefined && kernel.name === 'embedded') {
+    throw new InputError('loader-tracefs', `${doing}: the embedded kernel has no tracepoints; use Linux`, {
+      errno: 'EOPNOTSUPP',
+    });
+  }
   if (root === undefined) {
     throw new InputError(
       'loader-tracefs',
