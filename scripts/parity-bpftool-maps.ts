@@ -17,6 +17,8 @@ function keyed(type: string, options: string, key: string, other: string, value:
       `map lookup ${M} key ${key}`,
       `map update ${M} key ${key} value ${value}`,
       `map update ${M} value ${value} key ${other} any`,
+      // The order of two keys of a hash is each map's own.
+      `map delete ${M} key ${other}`,
       `map lookup ${M} key ${key}`,
       `map update ${M} key ${key} value ${value} noexist`,
       `map update ${M} key ${key} value ${value} exist`,

@@ -11,6 +11,12 @@ const ALWAYS: readonly Mask[] = [
   [/map_ids [\d,]+/g, 'map_ids #'],
   [/("map_ids":) ?\[[^\]]*\]/g, '$1#'],
   [/map\[id:\d+\]/g, 'map[id:#]'],
+  // The id of a map, in the bytes of the instruction that loads it.
+  [/^( {7}18 [0-9a-f]1 00 00) (?:[0-9a-f]{2} ){4}/gm, '$1 # '],
+  [/^( {7}18 [0-9a-f]2 00 00) (?:[0-9a-f]{2} ){4}/gm, '$1 # '],
+  [/^( {7}18 1[0-9a-f] 00 00) (?:[0-9a-f]{2} ){4}/gm, '$1 # '],
+  [/^( {7}18 2[0-9a-f] 00 00) (?:[0-9a-f]{2} ){4}/gm, '$1 # '],
+  [/("imm": ?\[)(?:"0x[0-9a-f]{2}",){4}((?:"0x[0-9a-f]{2}",){7}"0x[0-9a-f]{2}")/g, '$1#$2'],
   [/loaded_at \S+/g, 'loaded_at #'],
   [/"loaded_at":( ?)\d+/g, '"loaded_at":$1#'],
   [/(duration(?: \(average\))?): \d+ns/g, '$1: #ns'],

@@ -28,8 +28,13 @@ const REASONS: readonly Reason[] = [
   },
   {
     kernels: BOTH,
-    line: /visual|opcodes linum|linum opcodes/,
+    line: /visual|opcodes linum|linum opcodes|file out opcodes/,
     why: 'later versions of bpftool name functions in graphs, take opcodes and linum together, and refuse graphs in JSON',
+  },
+  {
+    kernels: BOTH,
+    line: /^-[jp] link detach$/,
+    why: 'bpftool breaks the line inside a string of JSON there',
   },
   {
     kernels: ['embedded'],

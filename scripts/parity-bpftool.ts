@@ -134,8 +134,11 @@ function sameUsage(left: string, right: string): boolean {
   if (!left.includes('Usage: ') || !right.includes('Usage: ')) return false;
   const [before, usage] = split(left);
   const [ours, ourUsage] = split(right);
-  const known = new Set(ourUsage.split(/\s+/));
-  return before === ours && usage.split(/\s+/).every((word) => known.has(word) || /legacy/.test(word));
+  const names = (text: string) => text.match(/[\w/]+/g) ?? [];
+  const known = new Set(names(ourUsage));
+  return (
+    before === ours && names(usage).every((word) => known.has(word) || word === 'l' || word === 'legacy')
+  );
 }
 
 function split(text: string): readonly [string, string] {

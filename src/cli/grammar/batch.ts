@@ -43,6 +43,11 @@ export async function runBatch(
       done++;
     }
     if (!json) out.print(`processed ${done} commands\n`);
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    // Said where it happened, before the array ends.
+    failed(call, error);
+    throw new Failed();
   } finally {
     json?.endArray();
   }
@@ -66,11 +71,13 @@ function decode(bytes: Uint8Array): string {
 
 function* lines(text: string): Iterable<string[]> {
   const all = text.split('\n').map((line) => line.replace(/#.*$/s, ''));
+  // What follows the last line break is a line without one, to which nothing is joined.
+  const last = all.length - 1;
   if (all.at(-1) === '') all.pop();
   let count = 0;
   for (let at = 0; at < all.length; at++) {
     let line = all[at]!;
-    while (line.endsWith('\\')) {
+    while (line.endsWith('\\') && at < last) {
       const next = all[++at];
       if (next === undefined) {
         throw new InputError('cli-batch', `missing continuation line on command ${count}`);

@@ -27,6 +27,9 @@ export class Failed extends Error {
 /** Exit code of a command that failed: bpftool answers -1. */
 export const FAILURE = 255;
 
+/** -EINVAL, which some commands answer to what they can't make sense of. */
+export const INVALID = 234;
+
 /** Exit codes of failures for which it is another. */
 const exitCodes = new WeakMap<object, number>();
 
@@ -55,6 +58,8 @@ export function errnoExit(error: unknown): number {
 /** What strerror(3) says of a failed system call. */
 export function strerror(error: unknown): string {
   const name = errnoOf(error);
+  // The C library has no text for it: it is the kernel's own.
+  if (name === 'ENOTSUPP') return 'Unknown error 524';
   return name !== undefined && isErrno(name) ? errnoText(name) : (name ?? 'Unknown error');
 }
 

@@ -16,7 +16,7 @@ import type {
 } from '../../sys/index.ts';
 import type { World } from '../world/world.ts';
 import type { Call } from './call.ts';
-import { attempt, errnoOf, Failed, refusedAs, strerror } from './refusal.ts';
+import { attempt, attemptOrErrno, errnoOf, Failed, refusedAs, strerror } from './refusal.ts';
 import { isPrefix, parseNumber } from './words.ts';
 
 /** The longest name of a function that BTF can give. */
@@ -66,8 +66,11 @@ export function openPinned(
     // What is a file of the machine's is none of the embedded kernel's; that it is no pin is said alike.
     const known = errnoOf(error) === 'EACCES' || existsSync(pathname);
     const outside = known && !files.isBpffs(dirname(pathname));
-    const why = outside ? 'directory not in bpf file system (bpffs)' : strerror(error);
-    throw refusedAs(`bpf obj get (${path}): ${why}`, error);
+    // As bpftool, which then names the folder.
+    if (outside) {
+      throw refusedAs(`bpf obj get (${dirname(path)}): directory not in bpf file system (bpffs)`, error);
+    }
+    throw refusedAs(`bpf obj get (${path}): ${strerror(error)}`, error);
   }
   const found = kernel.bpf.obj_get_info_by_fd({ bpf_fd: fd }).kind;
   if (found === kind) return fd;
@@ -167,7 +170,7 @@ export function takeLink(call: Call, world: World): Fd {
   if (isPrefix(word, 'id')) {
     words.skip();
     const id = takeId(call) as LinkId;
-    return attempt(`failed to get link with ID ${id}`, () =>
+    return attemptOrErrno(`failed to get link with ID ${id}`, () =>
       world.kernel.bpf.link_get_fd_by_id({ link_id: id }),
     );
   }

@@ -10,7 +10,7 @@ export async function deleteKey(call: Call): Promise<void> {
   const { kernel } = world;
   const fd = takeMap(call, world);
   const info = infoOf(kernel, fd, 'map');
-  const { key } = takeElement(call, world, info, { key: true, value: false, flags: false });
+  const { key } = takeElement(call, world, info, { key: 'always', value: false, flags: false });
   attemptOrErrno('delete failed', () => kernel.bpf.map_delete_elem({ map_fd: fd, ...(key && { key }) }));
   call.out.done();
 }

@@ -39,16 +39,16 @@ const FLAGS = [
 
 /**
  * Reads `key DATA value VALUE FLAG`, in any order, to the end of the words.
- * @param wants what the command takes; a map without keys wants none
+ * @param wants what the command takes; a map without keys wants none, unless `always`
  */
 export function takeElement(
   call: Call,
   world: World,
   info: MapInfo,
-  wants: { readonly key: boolean; readonly value: boolean; readonly flags: boolean },
+  wants: { readonly key: boolean | 'always'; readonly value: boolean; readonly flags: boolean },
 ): Element {
   const { words } = call;
-  let wantsKey = wants.key && info.key_size > 0;
+  let wantsKey = wants.key === 'always' || (wants.key && info.key_size > 0);
   let wantsValue = wants.value && info.value_size > 0;
   let wantsFlags = wants.flags;
   let key: Uint8Array | undefined;

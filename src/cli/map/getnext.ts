@@ -15,7 +15,7 @@ export async function nextKey(call: Call): Promise<void> {
   const info = infoOf(kernel, fd, 'map');
   const key =
     words.left > 0
-      ? takeElement(call, world, info, { key: true, value: false, flags: false }).key
+      ? takeElement(call, world, info, { key: 'always', value: false, flags: false }).key
       : undefined;
   const next = attemptOrErrno("can't get next key", () =>
     kernel.bpf.map_get_next_key({ map_fd: fd, ...(key && { key }) }),

@@ -1,11 +1,11 @@
 import type { Call } from '../grammar/call.ts';
 import { pinFd } from '../grammar/pins.ts';
-import { Usage } from '../grammar/refusal.ts';
+import { exitWith, INVALID } from '../grammar/refusal.ts';
 import { takeMap } from '../grammar/selectors.ts';
 
 /** `map pin MAP FILE`. */
 export async function pinMap(call: Call): Promise<void> {
-  if (call.words.left < 3) throw new Usage();
+  await exitWith(INVALID, async () => call.words.need(3));
   const world = await call.world();
   const fd = takeMap(call, world);
   pinFd(call, world, fd, call.words.take());

@@ -1,7 +1,7 @@
 import { InputError } from '../../base/error.ts';
 import type { AttachType, Fd } from '../../sys/index.ts';
 import type { Call } from '../grammar/call.ts';
-import { exitWith, refusedAs } from '../grammar/refusal.ts';
+import { exitWith, INVALID, refusedAs } from '../grammar/refusal.ts';
 import { takeMap, takeProgram } from '../grammar/selectors.ts';
 import { nearest } from '../options.ts';
 import type { World } from '../world/world.ts';
@@ -14,8 +14,6 @@ const TYPES: readonly { readonly type: AttachType; readonly old?: string }[] = [
   { type: 'flow_dissector' },
   { type: 'sk_skb_verdict', old: 'skb_verdict' },
 ];
-/** -EINVAL, which these commands answer. */
-const INVALID = 234;
 
 interface Attachment {
   readonly program: Fd;
@@ -24,53 +22,58 @@ interface Attachment {
   readonly target: number;
 }
 
-function takeAttachment(call: Call, world: World): Attachment {
+/** The words up to the type are the command's own to judge, so their failures have its exit code. */
+async function takeAttachment(call: Call, world: World): Promise<Attachment> {
   const { words } = call;
   const program = takeProgram(call, world);
+  let type: AttachType | undefined;
+  await exitWith(INVALID, async () => {
+    type = takeType(call);
+    if (type !== 'flow_dissector') words.need(2);
+  });
+  return { program, type: type!, target: type === 'flow_dissector' ? 0 : takeMap(call, world) };
+}
+
+function takeType({ words }: Call): AttachType {
   const word = words.peek() ?? '';
   const found = TYPES.find(({ type, old }) => type === word || old?.startsWith(word));
-  if (found === undefined) {
-    const near = nearest(
-      word,
-      TYPES.map(({ type }) => type),
-    );
-    throw new InputError('cli-prog', 'invalid attach/detach type', {
-      detail:
-        near === undefined
-          ? `there are: ${TYPES.map(({ type }) => type).join(', ')}`
-          : `did you mean '${near}'?`,
-    });
+  if (found !== undefined) {
+    words.skip();
+    return found.type;
   }
-  words.skip();
-  if (found.type === 'flow_dissector') return { program, type: found.type, target: 0 };
-  words.need(2);
-  return { program, type: found.type, target: takeMap(call, world) };
+  const names = TYPES.map(({ type }) => type);
+  const near = nearest(word, names);
+  throw new InputError('cli-prog', 'invalid attach/detach type', {
+    detail: near === undefined ? `there are: ${names.join(', ')}` : `did you mean '${near}'?`,
+  });
 }
 
 /** `prog attach PROG ATTACH_TYPE [MAP]`. */
-export const attachProgram = (call: Call): Promise<void> =>
-  exitWith(INVALID, async () => {
-    call.words.need(3);
-    const world = await call.world();
-    const { program, type, target } = takeAttachment(call, world);
+export async function attachProgram(call: Call): Promise<void> {
+  await exitWith(INVALID, async () => call.words.need(3));
+  const world = await call.world();
+  const { program, type, target } = await takeAttachment(call, world);
+  await exitWith(INVALID, async () => {
     try {
       world.kernel.bpf.prog_attach({ attach_bpf_fd: program, target_fd: target, attach_type: type });
     } catch (error) {
       throw refusedAs('failed prog attach to map', error);
     }
-    call.out.done();
   });
+  call.out.done();
+}
 
 /** `prog detach PROG ATTACH_TYPE [MAP]`. */
-export const detachProgram = (call: Call): Promise<void> =>
-  exitWith(INVALID, async () => {
-    call.words.need(3);
-    const world = await call.world();
-    const { program, type, target } = takeAttachment(call, world);
+export async function detachProgram(call: Call): Promise<void> {
+  await exitWith(INVALID, async () => call.words.need(3));
+  const world = await call.world();
+  const { program, type, target } = await takeAttachment(call, world);
+  await exitWith(INVALID, async () => {
     try {
       world.kernel.bpf.prog_detach({ attach_bpf_fd: program, target_fd: target, attach_type: type });
     } catch (error) {
       throw refusedAs('failed prog detach from map', error);
     }
-    call.out.done();
   });
+  call.out.done();
+}

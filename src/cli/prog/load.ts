@@ -15,7 +15,7 @@ import {
   parseSectionName,
   SECTIONS,
 } from '../../loader/index.ts';
-import type { Fd } from '../../sys/index.ts';
+import type { Fd, Kernel } from '../../sys/index.ts';
 import type { Call } from '../grammar/call.ts';
 import { mountForPin } from '../grammar/pins.ts';
 import { errnoOf, Failed, refusedAs } from '../grammar/refusal.ts';
@@ -155,7 +155,13 @@ function sectionOf({ out }: Call, name: string) {
 
 function openObject(call: Call, file: string): ObjectSpec {
   try {
-    return parseObject(readFileSync(resolve(call.io.cwd, file)), file);
+    const spec = parseObject(readFileSync(resolve(call.io.cwd, file)), file);
+    if (spec.littleEndian) return spec;
+    throw new InputError(
+      'cli-prog',
+      `${file}: the object is big-endian, the kernel is not; compile with --target=bpfel`,
+      { errno: 'EINVAL' },
+    );
   } catch (error) {
     if (!(error instanceof InputError) && errnoOf(error) === undefined) throw error;
     throw refusedAs('failed to open object file', error);
@@ -211,6 +217,7 @@ function reused(spec: ObjectSpec, replacements: readonly Replacement[]): Record<
 function open(call: Call, { kernel }: World, spec: ObjectSpec, options: LoadOptions): LoadedObject {
   try {
     const object = loadObject(kernel, spec, options);
+    bindData(kernel, object);
     if (call.flags.debug) {
       for (const { name, log } of object.programs.values()) call.out.info(`-- program ${name} --\n${log}`);
     }
@@ -218,6 +225,21 @@ function open(call: Call, { kernel }: World, spec: ObjectSpec, options: LoadOpti
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
     throw refusedAs('failed to load object file', error);
+  }
+}
+
+/** Binds read-only data to the programs that don't use it, as libbpf does: it may hold metadata about them. */
+function bindData({ bpf }: Kernel, object: LoadedObject): void {
+  for (const { fd: map_fd, spec } of object.maps.values()) {
+    if (spec.origin !== 'data' || !spec.name.startsWith('.rodata')) continue;
+    for (const { fd: prog_fd } of object.programs.values()) {
+      try {
+        bpf.prog_bind_map({ prog_fd, map_fd });
+      } catch (error) {
+        // An old kernel can't; nothing hangs on it.
+        if (!(error instanceof InputError)) throw error;
+      }
+    }
   }
 }
 

@@ -16,7 +16,6 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { InputError } from '../../base/error.ts';
 import { createKernel, type EmbeddedKernel, type KernelOptions } from '../../kernel/index.ts';
 import { skepVersion } from '../grammar/version.ts';
-import { pinsOf } from '../world/embedded.ts';
 import { descriptorOf, openNative } from './native.ts';
 import { buildOf, type Info, type Place } from './place.ts';
 import { processState } from './process-state.ts';
@@ -160,7 +159,7 @@ export class KernelProcess {
       programs: kernel ? ids((start_id) => kernel.bpf.prog_get_next_id({ start_id })) : 0,
       maps: kernel ? ids((start_id) => kernel.bpf.map_get_next_id({ start_id })) : 0,
       links: kernel ? ids((start_id) => kernel.bpf.link_get_next_id({ start_id })) : 0,
-      pins: kernel ? [...pinsOf(kernel)] : [],
+      pins: kernel ? [...kernel.bpffs.pins()] : [],
       memory: kernel?.memoryUse.bytes ?? 0,
     };
   }

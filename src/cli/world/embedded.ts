@@ -9,16 +9,6 @@ import type { BpfFiles, World } from './world.ts';
 
 const ROOT = '/sys/fs/bpf';
 
-/** The paths of all pins. */
-export function* pinsOf(kernel: EmbeddedKernel, folder = ROOT): Iterable<string> {
-  const entries = kernel.bpffs.list(folder);
-  if ('errno' in entries) return;
-  for (const { name, object } of entries) {
-    if (object === undefined) yield* pinsOf(kernel, `${folder}/${name}`);
-    else yield `${folder}/${name}`;
-  }
-}
-
 /** The embedded kernel's BPF file system, at the path where Linux has it. */
 function bpfFiles(kernel: EmbeddedKernel): BpfFiles {
   const { bpffs } = kernel;
@@ -41,7 +31,7 @@ function bpfFiles(kernel: EmbeddedKernel): BpfFiles {
     mkdir: (path) => check(`making the folder ${path}`, bpffs.mkdir(path)),
     unlink: (path) => check(`removing ${path}`, bpffs.unlink(path)),
     rmdir: (path) => check(`removing the folder ${path}`, bpffs.rmdir(path)),
-    walk: () => pinsOf(kernel),
+    walk: () => bpffs.pins(),
   };
 }
 

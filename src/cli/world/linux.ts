@@ -1,5 +1,13 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, rmdirSync, statfsSync, unlinkSync } from 'node:fs';
+import {
+  type Dirent,
+  mkdirSync,
+  opendirSync,
+  readFileSync,
+  rmdirSync,
+  statfsSync,
+  unlinkSync,
+} from 'node:fs';
 import { uptime } from 'node:os';
 import { join } from 'node:path';
 import { InputError } from '../../base/error.ts';
@@ -36,15 +44,17 @@ function mounts(): string[] {
     );
 }
 
+/** The oldest first: a BPF file system lists the newest first, and Node's readdir sorts. */
 function* walk(folder: string): Iterable<string> {
-  let entries: ReturnType<typeof read>;
-  const read = () => readdirSync(folder, { withFileTypes: true });
+  const found: Dirent[] = [];
   try {
-    entries = read();
+    const directory = opendirSync(folder);
+    for (let entry = directory.readSync(); entry; entry = directory.readSync()) found.unshift(entry);
+    directory.closeSync();
   } catch {
     return;
   }
-  for (const entry of entries) {
+  for (const entry of found) {
     const path = join(folder, entry.name);
     if (entry.isDirectory()) yield* walk(path);
     else yield path;

@@ -100,6 +100,17 @@ export class Bpffs {
       .map(([name, inode]) => (inode.kind === 'pin' ? { name, object: inode.object } : { name }));
   }
 
+  /** The paths of all pins, in each folder in the order of their making. */
+  *pins(): Iterable<string> {
+    function* walk(folder: Directory, path: string): Iterable<string> {
+      for (const [name, inode] of folder.entries) {
+        if (inode.kind === 'pin') yield `${path}/${name}`;
+        else yield* walk(inode, `${path}/${name}`);
+      }
+    }
+    yield* walk(this.#root, BPFFS_ROOT);
+  }
+
   /** Lets go of all pins. */
   clear(): void {
     const empty = ({ entries }: Directory) => {
