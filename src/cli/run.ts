@@ -168,14 +168,11 @@ async function runLoaded(loaded: Loaded): Promise<number> {
     interrupted = true;
   });
   const out = outPath === undefined ? undefined : new OutFile(outPath);
-  const begin = performance.now();
   const way = { loaded, type, out, progress, interrupted: () => interrupted, drain: records.drain };
   let ran: Ran;
-  let elapsed: number;
   try {
     ran = out === undefined && observed.captureRun ? await runManyAtOnce(way) : await runOneByOne(way);
     if (!interrupted) out?.commit();
-    elapsed = performance.now() - begin;
   } finally {
     progress.end();
     out?.discard();
@@ -184,7 +181,6 @@ async function runLoaded(loaded: Loaded): Promise<number> {
   const report = makeReport(loaded, type, ran, records.counts(), {
     only,
     interrupted,
-    elapsed,
     out: interrupted ? undefined : out,
   });
   if (args.options.has('--json')) io.stdout(`${JSON.stringify(report)}\n`);
@@ -205,6 +201,8 @@ interface Way {
 /** What is known of the capture when it has been run over. */
 interface Ran {
   readonly tally: Tally;
+  /** Milliseconds from the first read to the last verdict. */
+  readonly elapsed: number;
   readonly format: string | undefined;
   readonly interfaces: readonly CaptureInterface[];
   readonly conversions: ReadonlyMap<string, string>;
@@ -215,18 +213,20 @@ async function runOneByOne({ loaded, ...way }: Way): Promise<Ran> {
   const { observed, object, name, repeat, input } = loaded;
   const source = new FrameSource(input);
   const tally = emptyTally();
+  const begin = performance.now();
   await runCapture({ ...way, kernel: observed.kernel, program: object.program(name), source, repeat }, tally);
+  const elapsed = performance.now() - begin;
   const { format, interfaces, conversions } = source;
-  return { tally, format, interfaces, conversions };
+  return { tally, elapsed, format, interfaces, conversions };
 }
 
 async function runManyAtOnce({ loaded, type, progress, interrupted, drain }: Way): Promise<Ran> {
   const { observed, object, name, repeat, input } = loaded;
   const options = { name: input.path, repeat, drain };
   await using capture = observed.captureRun!(object.program(name).fd, options);
-  await runBatches({ capture, input, progress, interrupted });
+  const elapsed = await runBatches({ capture, input, progress, interrupted });
   const { format, interfaces, conversions, counts } = capture;
-  return { tally: tallyOf(counts, type), format, interfaces, conversions };
+  return { tally: tallyOf(counts, type), elapsed, format, interfaces, conversions };
 }
 
 function bold(text: string): string {
@@ -236,17 +236,15 @@ function bold(text: string): string {
 interface Ending {
   readonly only: string | undefined;
   readonly interrupted: boolean;
-  /** Milliseconds from the first read of the capture to the last verdict. */
-  readonly elapsed: number;
   readonly out: OutFile | undefined;
 }
 
 function makeReport(
   loaded: Loaded,
   type: PacketType,
-  { tally, format, interfaces, conversions }: Ran,
+  { tally, elapsed, format, interfaces, conversions }: Ran,
   records: RecordCount[],
-  { only, interrupted, elapsed, out }: Ending,
+  { only, interrupted, out }: Ending,
 ): RunReport {
   const { args, path, repeat, input, observed, object, name } = loaded;
   const { kernel } = observed;

@@ -13,9 +13,15 @@ export interface BatchedRun {
   readonly interrupted: () => boolean;
 }
 
-/** Runs until the capture's end, or until the user interrupts. */
-export async function runBatches({ capture, input, progress, interrupted }: BatchedRun): Promise<void> {
-  let turned = performance.now();
+/**
+ * Runs until the capture's end, or until the user interrupts.
+ * @returns milliseconds from the first read to the last verdict
+ */
+export async function runBatches({ capture, input, progress, interrupted }: BatchedRun): Promise<number> {
+  // Threads take a while to start.
+  await capture.ready();
+  const begin = performance.now();
+  let turned = begin;
   /** Signals get their turn. @returns whether to go on */
   const goOn = async (): Promise<boolean> => {
     if (performance.now() - turned >= TURN) {
@@ -25,8 +31,9 @@ export async function runBatches({ capture, input, progress, interrupted }: Batc
     }
     return !interrupted();
   };
-  const giveUp = async () => {
+  const giveUp = async (): Promise<number> => {
     if ('abort' in capture) await capture.abort();
+    return performance.now() - begin;
   };
   for (;;) {
     const room = capture.ready();
@@ -39,6 +46,7 @@ export async function runBatches({ capture, input, progress, interrupted }: Batc
     if (!(await goOn())) return giveUp();
   }
   await capture.end();
+  return performance.now() - begin;
 }
 
 /** What was counted, in the words of the program's type. */

@@ -25,5 +25,8 @@ export function threadOf(worker: Worker): Thread {
   };
   worker.on('message', (answer: ProcessorAnswer) => thread.onAnswer?.(answer));
   worker.on('error', (error) => thread.onAnswer?.({ kind: 'failed', message: error.stack ?? error.message }));
+  worker.on('exit', (code) => {
+    if (code !== 0) thread.onAnswer?.({ kind: 'failed', message: `it exited with ${code}` });
+  });
   return thread;
 }
