@@ -81,6 +81,7 @@ export function* runUnit(
   unit: Unit,
   options: RunOptions,
 ): Generator<{ begin: string } | { result: Result }> {
+  kernels.mapsUnprivileged = options.expectationsOnly;
   for (const { id, load, level, flags, expected, here } of casesOf(unit)(options.privilege)) {
     if (options.skip.has(id) || options.filter?.test(id) === false) continue;
     yield { begin: id };

@@ -146,6 +146,8 @@ export class TwoKernels implements Kernel {
   readonly name = 'linux';
   readonly bpf: Bpf;
   manner: Manner = { logLevel: 1 };
+  /** Whether skep is told that maps were made without privilege; Linux's are made with it. */
+  mapsUnprivileged = false;
   /** Of every load since it was last taken. */
   readonly judged: Judgement[] = [];
   readonly #linux: Kernel;
@@ -203,6 +205,7 @@ export class TwoKernels implements Kernel {
       flags:
         (attr.map_flags ?? 0) | (attr.map_type.startsWith('devmap') ? MAP_CREATE_FLAGS.BPF_F_RDONLY_PROG : 0),
       frozen: false,
+      ...(this.mapsUnprivileged && { unprivileged: true }),
       ...(btf && {
         btf,
         btfKeyTypeId: attr.btf_key_type_id ?? 0,

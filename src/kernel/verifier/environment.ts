@@ -20,6 +20,8 @@ export interface MapFacts {
   readonly btfValueTypeId?: number;
   /** User space can no longer write; with `BPF_F_RDONLY_PROG` the contents are constants. */
   readonly frozen: boolean;
+  /** Made by a caller without CAP_PERFMON: what is looked up in it is kept from speculation. */
+  readonly unprivileged?: boolean;
   /** Arenas: where user space has it in memory; 0 while that is not known. */
   readonly userAddress?: bigint;
   /** The inner map's facts, for maps of maps. */

@@ -14,6 +14,8 @@ export class InsnAux {
   ptrType: RegType | undefined = undefined;
   /** Map argument of a helper call: `null` when paths disagree. */
   map: MapFacts | null | undefined = undefined;
+  /** Some path's map was made without privilege. */
+  unprivilegedMap = false;
   /** Constant key of a map helper or index of a tail call: `undefined` before the first visit, `null` when it varies. */
   constKey: bigint | null | undefined = undefined;
   /** Of a `bpf_loop` call: the callback, where every path calls the same one without flags; else -1. */

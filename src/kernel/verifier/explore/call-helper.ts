@@ -104,6 +104,7 @@ function recordMap(ex: Explorer, helper: Helper, meta: CallMeta): void {
   const aux = ex.aux[ex.insnIdx]!;
   if (aux.map === undefined) aux.map = map;
   else if (aux.map !== map) aux.map = null;
+  if (map.unprivileged === true) aux.unprivilegedMap = true;
 }
 
 /** The index of a tail call is remembered where it is a constant on every path. */
