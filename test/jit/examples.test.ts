@@ -88,7 +88,7 @@ describe('skep run', () => {
   it('reports the same with --interpret, and refuses it for Linux', async () => {
     const report = async (...options: string[]) => {
       const { stdout } = await skep(['run', SYN, '--pcap', MIXED, '--json', ...options]);
-      return { ...JSON.parse(stdout), mean_ns: 0 };
+      return { ...JSON.parse(stdout), mean_ns: 0, elapsed_ms: 0 };
     };
     expect(await report('--interpret')).toEqual(await report());
     const { code, stderr } = await skep(['run', SYN, '--pcap', MIXED, '--kernel', 'linux', '--interpret']);
