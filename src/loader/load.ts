@@ -374,6 +374,7 @@ class Loader {
       poisoned,
       maps: this.#maps,
       owner: this.#links,
+      btf: this.#spec.btf,
     });
   }
 

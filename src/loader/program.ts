@@ -1,4 +1,5 @@
 import { InputError } from '../base/error.ts';
+import type { Btf } from '../btf/index.ts';
 import type {
   AttachType,
   Fd,
@@ -101,6 +102,7 @@ export interface ProgramParts {
   readonly poisoned: readonly PoisonedRelo[];
   readonly maps: ReadonlyMap<string, LoadedMap>;
   readonly owner: LinkOwner | undefined;
+  readonly btf: Btf | undefined;
 }
 
 /** What a program is run on. */
@@ -138,6 +140,8 @@ export class LoadedProgram {
   readonly poisoned: readonly PoisonedRelo[];
   /** The maps of its object. */
   readonly maps: ReadonlyMap<string, LoadedMap>;
+  /** The types of its object. */
+  readonly btf: Btf | undefined;
   /** Who closes its links. */
   readonly owner: LinkOwner | undefined;
   #pinned: string | undefined;
@@ -154,6 +158,7 @@ export class LoadedProgram {
     this.poisoned = parts.poisoned;
     this.maps = parts.maps;
     this.owner = parts.owner;
+    this.btf = parts.btf;
   }
 
   /** Attaches to what its section's name says; the options say the rest (a device, a control group). */

@@ -191,6 +191,13 @@ export function encodeUsdtSpec(args: readonly UsdtArgument[], cookie: bigint, si
   return bytes;
 }
 
+/** Whether the program was compiled with a header that knows memory by an index. */
+function readsIndexed({ btf }: LoadedProgram): boolean {
+  const id = btf?.find('__bpf_usdt_arg_spec', 'struct');
+  if (btf === undefined || id === undefined) return false;
+  return btf.typeOf(id, 'struct').members.some(({ name }) => name === 'scale_bitshift');
+}
+
 /** Numbers of specs that are in use, by the map that holds them. */
 const used = new WeakMap<object, Set<number>>();
 
@@ -252,6 +259,13 @@ export function attachUsdt(
   };
   const makers = places.map((note) => () => {
     const args = parseUsdtArguments(note.args, binary.elf.machine);
+    if (args.some((arg) => arg.kind === 'memory' && arg.index) && !readsIndexed(program)) {
+      throw attachError(
+        program,
+        'an argument of the probe is in memory by an index, which its usdt.bpf.h is too old to read; compile it with a newer one',
+        'EINVAL',
+      );
+    }
     if (args.length > MAX_ARGS)
       throw attachError(program, `the probe has more than ${MAX_ARGS} arguments`, 'E2BIG');
     let id = 0;

@@ -33,12 +33,11 @@ export class KernelSymbols {
     }
     const rows: { readonly address: bigint; readonly name: string; readonly module: string | undefined }[] =
       [];
-    for (const line of new TextDecoder().decode(bytes).split('\n')) {
-      // Functions and weak ones; data would name addresses that no stack holds.
-      const found = /^([0-9a-f]+) [tTwW] (\S+)(?:\s+\[(.+)\])?$/.exec(line);
-      if (!found) continue;
-      const address = BigInt(`0x${found[1]}`);
-      if (address !== 0n) rows.push({ address, name: found[2]!, module: found[3] });
+    // Functions and weak ones; data would name addresses that no stack holds.
+    const lines = /^([0-9a-f]+) [tTwW] ([^\s]+)(?:\s+\[(.+)\])?$/gm;
+    for (const [, address, name, module] of new TextDecoder('latin1').decode(bytes).matchAll(lines)) {
+      const value = BigInt(`0x${address}`);
+      if (value !== 0n) rows.push({ address: value, name: name!, module });
     }
     if (rows.length === 0) {
       throw new InputError(
