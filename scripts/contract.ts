@@ -18,9 +18,17 @@ interface Case {
   readonly status: string;
 }
 
-const SUITES = ['maps', 'btf', 'value-fields', 'spin-lock', 'objects', 'struct-ops', 'map-helpers'].map(
-  (name) => `test/contract/${name}.test.ts`,
-);
+const SUITES = [
+  'maps',
+  'btf',
+  'value-fields',
+  'spin-lock',
+  'objects',
+  'struct-ops',
+  'map-helpers',
+  'memory',
+  'bad-input',
+].map((name) => `test/contract/${name}.test.ts`);
 
 function runContract(): readonly Case[] {
   const folder = mkdtempSync(join(tmpdir(), 'contract-'));

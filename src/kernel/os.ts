@@ -76,7 +76,7 @@ export class EmbeddedSystemCalls implements SystemCalls {
     const length = Math.ceil(options.length / PAGE) * PAGE;
     let addr: Addr | Errno;
     if (object instanceof BpfMap) {
-      const barred = barrier(object, writable);
+      const barred = barrier({ object, mode }, writable);
       const place = barred ? -errnoId(barred) : object.userPages(offset, length, writable);
       addr = place < 0 ? (errnoName(-place) ?? 'EINVAL') : (place as Addr);
     } else if (object instanceof PerfEvent && offset === 0) {
@@ -271,10 +271,15 @@ class EmbeddedMapping implements Mapping {
 }
 
 /** Why no map like this is mapped, whatever its type. */
-function barrier(map: BpfMap, writable: boolean): Errno | undefined {
-  if (map.shape.fields !== undefined) return 'ENOTSUPP';
-  if (writable && map.frozen) return 'EPERM';
-  return writable && map.shape.flags & MAP_CREATE_FLAGS.BPF_F_RDONLY_PROG ? 'EACCES' : undefined;
+function barrier(
+  { object, mode }: OpenFile & { readonly object: BpfMap },
+  writable: boolean,
+): Errno | undefined {
+  if (object.shape.fields !== undefined) return 'ENOTSUPP';
+  // A shared mapping of a file that is not open for writing is no shared one.
+  if (!mode.write && object.userPages(0, 0, false) !== -errnoId('ENOTSUPP')) return 'EINVAL';
+  if (writable && object.frozen) return 'EPERM';
+  return writable && object.shape.flags & MAP_CREATE_FLAGS.BPF_F_RDONLY_PROG ? 'EACCES' : undefined;
 }
 
 const NOTHING = new Uint8Array(0);

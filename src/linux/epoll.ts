@@ -35,10 +35,18 @@ const waiting = new Set<() => void>();
 /** Ends the waits at the end of the process. */
 let hooked = false;
 
+interface Watched {
+  readonly generation: number;
+  /** Something happened since it was last asked for. */
+  ready: boolean;
+}
+
 export class Poller {
   readonly #libc: Libc;
-  /** Descriptors that are watched, and whether something happened since they were last asked for. */
-  readonly #ready = new Map<Fd, boolean>();
+  /** Descriptors that are watched. */
+  readonly #watched = new Map<Fd, Watched>();
+  /** Counts up with each descriptor, whose number may have been another's. */
+  #generation = 0;
   readonly #waiters = new Set<Waiter>();
   readonly #events = new Uint8Array(EVENT_SIZE * MOST);
   #epoll = -1;
@@ -86,15 +94,18 @@ export class Poller {
   }
 
   #watch(fd: Fd, write: boolean): void {
-    if (this.#ready.has(fd)) return;
+    if (this.#watched.has(fd)) return;
     this.#open();
     const event = new Uint8Array(EVENT_SIZE);
     const view = new DataView(event.buffer);
     view.setUint32(0, ((write ? EPOLLOUT : EPOLLIN) | EPOLLET) >>> 0, true);
+    this.#generation = (this.#generation + 1) >>> 0;
+    const generation = this.#generation;
     view.setUint32(DATA_OFFSET, fd, true);
+    view.setUint32(DATA_OFFSET + 4, generation, true);
     const result = this.#libc.epollCtl(this.#epoll, EPOLL_CTL_ADD, fd, event);
     if (result < 0 && result !== -EEXIST) throw pollFailure(`waiting for fd ${fd}`, -result);
-    this.#ready.set(fd, false);
+    this.#watched.set(fd, { generation, ready: false });
   }
 
   #open(): void {
@@ -115,9 +126,12 @@ export class Poller {
 
   /** Those of the descriptors that are ready; they are not any more. */
   #take(fds: readonly Fd[]): readonly Fd[] {
-    const ready = fds.filter((fd) => this.#ready.get(fd));
-    for (const fd of ready) this.#ready.set(fd, false);
-    return ready;
+    return fds.filter((fd) => {
+      const watched = this.#watched.get(fd);
+      if (!watched?.ready) return false;
+      watched.ready = false;
+      return true;
+    });
   }
 
   #wait(): void {
@@ -130,7 +144,10 @@ export class Poller {
       const view = new DataView(this.#events.buffer);
       for (let i = 0; i < count; i++) {
         const fd = view.getUint32(i * EVENT_SIZE + DATA_OFFSET, true) as Fd;
-        if (this.#ready.has(fd)) this.#ready.set(fd, true);
+        const watched = this.#watched.get(fd);
+        // It may have been of a descriptor that is closed, and its number another's now.
+        const generation = view.getUint32(i * EVENT_SIZE + DATA_OFFSET + 4, true);
+        if (watched?.generation === generation) watched.ready = true;
       }
       for (const waiter of [...this.#waiters]) {
         const ready = this.#take(waiter.fds);
@@ -147,10 +164,10 @@ export class Poller {
 
   /** The descriptor is about to be closed. Who waits for it alone waits no longer. */
   forget(fd: Fd): void {
-    if (!this.#ready.delete(fd)) return;
+    if (!this.#watched.delete(fd)) return;
     this.#libc.epollCtl(this.#epoll, EPOLL_CTL_DEL, fd, null);
     for (const waiter of [...this.#waiters]) {
-      if (!waiter.fds.some((other) => this.#ready.has(other))) waiter.resolve([]);
+      if (!waiter.fds.some((other) => this.#watched.has(other))) waiter.resolve([]);
     }
   }
 

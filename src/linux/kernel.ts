@@ -1,4 +1,5 @@
 import { closeSync } from 'node:fs';
+import { InputError } from '../base/error.ts';
 import type { Bpf, Fd, FileCalls, HookCalls, Kernel, NetCommands, SystemCalls } from '../sys/index.ts';
 import { batchCommands } from './batch.ts';
 import { Caller } from './call.ts';
@@ -88,7 +89,12 @@ class LinuxKernel implements Kernel {
   closeFd(fd: Fd): void {
     this.#caller.forget(fd);
     this.#poller.forget(fd);
-    closeSync(fd);
+    try {
+      closeSync(fd);
+    } catch (cause) {
+      const message = `closing fd ${fd}: it is not open (EBADF)`;
+      throw new InputError('linux-close', message, { errno: 'EBADF', cause });
+    }
   }
 
   /** Closes every file descriptor that this object gave and that was not closed. */
