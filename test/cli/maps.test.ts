@@ -114,11 +114,7 @@ describe('skep map', () => {
 
   it.each<[string, number, string]>([
     ['map show id 4711', 255, 'get map by id (4711): No such file or directory'],
-    [
-      'map show pinned /etc/passwd',
-      255,
-      'bpf obj get (/etc/passwd): directory not in bpf file system (bpffs)',
-    ],
+    ['map show pinned /etc/passwd', 255, 'bpf obj get (/etc): directory not in bpf file system (bpffs)'],
     ['map show name', 255, ''],
     [`map lookup pinned ${P}/cold key 1 2 3`, 255, 'key expected 4 bytes got 3'],
     [`map lookup pinned ${P}/cold key 1 2 3 z`, 255, 'error parsing byte: z'],

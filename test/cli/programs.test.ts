@@ -135,7 +135,7 @@ describe('skep prog', () => {
     [`prog attach pinned ${P}/syn bogus pinned ${P}/taken`, 234, 'Error: invalid attach/detach type'],
     [`prog attach pinned ${P}/syn msg_verdict pinned ${P}/taken`, 234, 'Error: failed prog attach to map'],
     ['link detach', 1, 'Error: link specifier is invalid or missing'],
-    ['link show id 4711', 255, 'Error: failed to get link with ID 4711: No such file or directory'],
+    ['link show id 4711', 254, 'Error: failed to get link with ID 4711: No such file or directory'],
   ])('%s', async (line, code, error) => {
     const answer = await run(line);
     expect([answer.code, answer.stderr.split('\n')[0]]).toEqual([code, error]);
