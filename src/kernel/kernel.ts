@@ -172,7 +172,7 @@ export class EmbeddedKernel implements Kernel {
       traced: () => this.runtime.traced,
       helperImplemented: isImplemented,
       testRun: (program, attr) => testRun(this.runtime, program, attr),
-      jitedLength: (program) => this.runtime.jit?.compile(program).size ?? 0,
+      jitedLength: (program) => this.#jitedLength(program),
     };
   }
 
@@ -291,6 +291,15 @@ export class EmbeddedKernel implements Kernel {
   fdInfo(fd: Fd): string {
     const object = this.#state.objectAt(fd);
     return object ? fdInfo(object, this.possibleCpus) : '';
+  }
+
+  /** 0 for a program that has not been compiled and can't be: what it runs on is not there. */
+  #jitedLength(program: Program): number {
+    try {
+      return this.runtime.jit?.compile(program).size ?? 0;
+    } catch {
+      return 0;
+    }
   }
 
   /** The WebAssembly module that a program is compiled to; `undefined` where programs are interpreted. */
