@@ -12,47 +12,33 @@ export interface PerfLinkOptions {
   readonly mode?: 'link' | 'ioctl';
 }
 
-/** Runs the program at an event that is open. Closing the link closes the event where `owned`. */
-export function attachEvent(
-  program: LoadedProgram,
-  event: Fd,
-  options: PerfLinkOptions & { readonly owned?: boolean } = {},
-): Link {
+/** Hangs the program on an event that does not count yet. @param owned the event is closed with the attachment */
+function hang(program: LoadedProgram, event: Fd, options: PerfLinkOptions, owned: boolean): Link {
   const { kernel } = program;
-  const { cookie, mode = 'link', owned = false } = options;
+  const { cookie, mode = 'link' } = options;
   if (mode === 'link') {
-    const link = program.link(
-      {
-        target_fd: event,
-        attach_type: 'perf_event',
-        ...(cookie !== undefined && { perf_event: { bpf_cookie: cookie } }),
-      },
-      owned ? [event] : [],
-    );
-    try {
-      kernel.hooks.perf_event_enable(event, true);
-    } catch (error) {
-      link.close();
-      throw error;
-    }
-    return link;
+    const perf_event = cookie === undefined ? {} : { perf_event: { bpf_cookie: cookie } };
+    return program.link({ target_fd: event, attach_type: 'perf_event', ...perf_event }, owned ? [event] : []);
   }
   if (cookie !== undefined) {
     throw attachError(program, 'a cookie needs a link, and it is to be attached by ioctl(2)', 'EINVAL');
   }
   kernel.hooks.perf_event_set_bpf(event, program.fd);
-  kernel.hooks.perf_event_enable(event, true);
-  return new Attachment(
-    'ioctl',
-    programName(program),
-    {
-      detach: () => {
-        kernel.hooks.perf_event_enable(event, false);
-        if (owned) kernel.closeFd(event);
-      },
-    },
-    program.owner,
-  );
+  const detach = () => {
+    kernel.hooks.perf_event_enable(event, false);
+    if (owned) kernel.closeFd(event);
+  };
+  return new Attachment('ioctl', programName(program), { detach }, program.owner);
+}
+
+function start(program: LoadedProgram, event: Fd, link: Link): Link {
+  try {
+    program.kernel.hooks.perf_event_enable(event, true);
+  } catch (error) {
+    link.close();
+    throw error;
+  }
+  return link;
 }
 
 /** Opens an event and attaches to it: both, or neither. */
@@ -62,21 +48,14 @@ export function openAndAttach(
   options: PerfLinkOptions = {},
 ): Link {
   const event = program.kernel.os.perf_event_open(attr);
-  let owned = false;
+  let link: Link;
   try {
-    const link = attachEvent(program, event, { ...options, owned: true });
-    owned = true;
-    return link;
-  } finally {
-    if (!owned) closeQuietly(program, event);
-  }
-}
-
-/** A link that was half made has closed it already. */
-function closeQuietly(program: LoadedProgram, event: Fd): void {
-  try {
+    link = hang(program, event, options, true);
+  } catch (error) {
     program.kernel.closeFd(event);
-  } catch {}
+    throw error;
+  }
+  return start(program, event, link);
 }
 
 /** Attaches to an event: one that is open, or as described. Without `pid` and `cpu`: one on each CPU. */
@@ -86,7 +65,7 @@ export function attachPerfEvent(
   options: PerfLinkOptions = {},
 ): Link {
   needType(program, ['perf_event'], 'perf events');
-  if (typeof event === 'number') return attachEvent(program, event, options);
+  if (typeof event === 'number') return start(program, event, hang(program, event, options, false));
   if (event.pid !== undefined || event.cpu !== undefined) return openAndAttach(program, event, options);
   return all(
     onlineCpus(program.kernel).map((cpu) => () => openAndAttach(program, { ...event, cpu }, options)),
