@@ -12,8 +12,9 @@ import('tsx/esm/api').then(({ register }) => {
 });`;
 
 export function makeThread(): Thread {
-  const url = new URL(SOURCE ? './worker.ts' : './worker.js', import.meta.url);
-  return threadOf(SOURCE ? new Worker(LEARN, { eval: true, workerData: url.href }) : new Worker(url));
+  if (!SOURCE) return threadOf(new Worker(new URL('./worker.js', import.meta.url)));
+  const { href } = new URL('./worker.ts', import.meta.url);
+  return threadOf(new Worker(LEARN, { eval: true, workerData: href }));
 }
 
 /** A thread that runs `worker.ts`. */
