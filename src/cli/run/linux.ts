@@ -1,7 +1,7 @@
 import { InputError } from '../../base/error.ts';
 import { linuxStatus, mapFd, openLinux } from '../../linux/index.ts';
-import type { LoadedObject } from '../../loader/index.ts';
-import type { Fd } from '../../sys/index.ts';
+import { type LoadedObject, openPerfBuffer, openRingBuffer, type RecordReader } from '../../loader/index.ts';
+import type { Fd, Kernel } from '../../sys/index.ts';
 import type { ObservedKernel } from './kernel.ts';
 import type { RecordCount } from './report.ts';
 
@@ -11,28 +11,38 @@ export function openObservedLinux(): ObservedKernel {
   // The errno says that this is the system's refusal, not a mistake in the command line.
   if (!status.ok) throw new InputError('run-linux', status.reason, { errno: 'EPERM' });
   const kernel = openLinux();
-  return { kernel, trace: () => null, watch };
+  return { kernel, trace: () => null, watch: (object) => watch(kernel, object) };
 }
 
-function watch(object: LoadedObject) {
-  const rings = [...object.maps.values()]
-    .filter((map) => map.spec.type === 'ringbuf')
-    .map((map) => new LinuxRing(map.name, map.fd, map.maxEntries));
+/** Pages of each CPU's perf buffer, as the embedded kernel's. */
+const PERF_PAGES = 64;
+
+interface Buffer {
+  readonly name: string;
+  readonly type: string;
+  readonly reader: RecordReader;
+}
+
+function watch(kernel: Kernel, object: LoadedObject) {
+  const buffers = [...object.maps.values()].flatMap(({ name, fd, spec: { type } }): Buffer[] => {
+    if (type === 'ringbuf') return [{ name, type, reader: openRingBuffer(kernel, fd) }];
+    if (type !== 'perf_event_array') return [];
+    return [{ name, type, reader: openPerfBuffer(kernel, fd, { pages: PERF_PAGES }) }];
+  });
+  const drain = () => {
+    for (const { reader } of buffers) reader.drain(() => undefined);
+  };
   return {
-    drain: () => {
-      for (const ring of rings) ring.drain();
-    },
+    drain,
     counts: (): RecordCount[] => {
-      for (const ring of rings) ring.drain();
-      return [...object.maps.values()].flatMap((map): RecordCount[] => {
-        const { name } = map;
-        const ring = rings.find((candidate) => candidate.name === name);
-        if (ring !== undefined)
-          return [{ map: name, type: 'ringbuf', records: ring.records, bytes: ring.bytes, lost: 0 }];
-        return map.spec.type === 'perf_event_array'
-          ? [{ map: name, type: map.spec.type, records: null, bytes: null, lost: 0 }]
-          : [];
-      });
+      drain();
+      return buffers.map(({ name, type, reader: { records, bytes, lost } }) => ({
+        map: name,
+        type,
+        records,
+        bytes,
+        lost,
+      }));
     },
   };
 }
