@@ -15,7 +15,6 @@ import {
 import type { KernelFunctions } from '../wasm/native.ts';
 import { genericBatchRead } from './batch.ts';
 import { type Check, checkFlags, checkNonZero, first, KMALLOC_MAX_SIZE, refuse } from './checks.ts';
-import { narrow } from './hash.ts';
 import {
   type BatchRead,
   BpfMap,
@@ -23,6 +22,7 @@ import {
   type MapElement,
   type MapShape,
   type NativeOperations,
+  narrow,
   roundUp8,
   type Status,
   type SysValue,
@@ -53,6 +53,8 @@ export const checkLpmTrie: Check = (shape) =>
 /** Bytes of the first nodes that a trie takes, and most that it takes at once. */
 const FIRST_CHUNK = 4096;
 const LARGEST_CHUNK = 1 << 20;
+/** Removed nodes that are kept, and as many for threads that are at it. */
+const REMOVED = 256;
 /** Nodes that an update may need. */
 const LEAST_NODES = 2;
 /** Nodes from which on lookups have an index: before, the trie is not deep, and writing the index would cost more. */
@@ -122,13 +124,27 @@ export class LpmTrieMap extends BpfMap {
     for (let count = Math.max(Math.min(wanted, most), LEAST_NODES); count >= LEAST_NODES; count >>= 1) {
       const block = memory.tryAllocate(count * this.#stride, this.#nodes);
       if (block === NULL) continue;
-      this.#blocks.push(block);
-      this.#capacity += count;
-      this.#functions.lpm_add(this.addr, block, count);
-      if (this.#capacity >= INDEXED) this.#index();
+      this.#add(block, count);
       return true;
     }
     return false;
+  }
+
+  /** Nodes for all prefixes, for where they part, and for those that are kept as they were. */
+  override share(): string | undefined {
+    const missing = 2 * this.shape.maxEntries + REMOVED + LEAST_NODES - this.#capacity;
+    if (missing <= 0) return undefined;
+    const block = this.machine.memory.tryAllocate(missing * this.#stride, this.#nodes);
+    if (block === NULL) return `there is no memory for its ${this.shape.maxEntries} prefixes`;
+    this.#add(block, missing);
+    return undefined;
+  }
+
+  #add(block: Addr, count: number): void {
+    this.#blocks.push(block);
+    this.#capacity += count;
+    this.#functions.lpm_add(this.addr, block, count);
+    if (this.#capacity >= INDEXED) this.#index();
   }
 
   /** Lookups then begin some way down. */
