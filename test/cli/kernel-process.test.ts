@@ -14,7 +14,7 @@ const env = { ...process.env, XDG_RUNTIME_DIR: runtime, SKEP_INSTANCE: 'test' };
 beforeAll(() => {
   mkdirSync(runtime, { mode: 0o700 });
   cli = bundleCli(folder);
-});
+}, 120_000);
 afterAll(() => {
   skep('kernel', 'stop');
 });

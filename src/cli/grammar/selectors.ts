@@ -66,9 +66,10 @@ export function openPinned(
     // What is a file of the machine's is none of the embedded kernel's; that it is no pin is said alike.
     const known = errnoOf(error) === 'EACCES' || existsSync(pathname);
     const outside = known && !files.isBpffs(dirname(pathname));
-    // As bpftool, which then names the folder.
     if (outside) {
-      throw refusedAs(`bpf obj get (${dirname(path)}): directory not in bpf file system (bpffs)`, error);
+      // As bpftool, which then names the folder, where the path has one.
+      const named = path.includes('/') ? dirname(path) : path;
+      throw refusedAs(`bpf obj get (${named}): directory not in bpf file system (bpffs)`, error);
     }
     throw refusedAs(`bpf obj get (${path}): ${strerror(error)}`, error);
   }
