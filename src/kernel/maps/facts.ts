@@ -269,7 +269,6 @@ export const MAP_FACTS = {
     values: 'records, of max_entries bytes in all',
     flags: NUMA,
     needs: 'nothing',
-    waitsFor: 'dynptrs in programs',
   },
   cgrp_storage: { ...ofStorage, fields: [...LOCKS, ...KPTRS], inner: 'any size', waitsFor: 'cgroups' },
   arena: {
