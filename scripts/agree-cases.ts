@@ -6,7 +6,7 @@ import { loadObject, type ObjectSpec, parseObject } from '../src/loader/index.ts
 import { PROG_LOAD_FLAGS, progTypeName } from '../src/sys/index.ts';
 import { type Annotations, missingMessage, readAnnotations } from './agree-annotations.ts';
 import type { Answer, Judgement, TwoKernels } from './agree-kernels.ts';
-import { linesAlike, processed, verdictMessage } from './agree-log.ts';
+import { linesAlike, masked, processed, verdictMessage } from './agree-log.ts';
 import { loadCase } from './agree-testverifier.ts';
 import { capabilityDropper } from './capabilities.ts';
 import { readTestVerifier, type TestVerifierCase } from './corpora-testverifier.ts';
@@ -115,7 +115,11 @@ export function* runUnit(
     attempt(() => load(kernels));
     const second = kernels.judged.splice(0).at(-1);
     const fits = second && second.linux.log.length < LOG2_BYTES;
-    yield { result: fits ? { ...result, log2: linesAlike(second.linux.log, second.skep.log) } : result };
+    yield {
+      result: fits
+        ? { ...result, log2: linesAlike(masked(second.linux.log), masked(second.skep.log)) }
+        : result,
+    };
   }
 }
 

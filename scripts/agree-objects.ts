@@ -11,7 +11,7 @@ import { InputError } from '../src/base/error.ts';
 import { linuxStatus, openLinux } from '../src/linux/index.ts';
 import { loadObject, parseObject } from '../src/loader/index.ts';
 import { TwoKernels } from './agree-kernels.ts';
-import { counts, linesAlike, verdictMessage } from './agree-log.ts';
+import { counts, linesAlike, masked, verdictMessage } from './agree-log.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -29,9 +29,6 @@ function* objectFiles(): Generator<string> {
     else for (const name of readdirSync(path).sort()) if (name.endsWith('.o')) yield join(path, name);
   }
 }
-
-const masked = (log: string): string =>
-  log.replace(/0xffff[0-9a-f]{12}/g, 'ADDRESS').replace(/^verification time.*$/gm, '');
 
 /** The first lines that differ, with what stands before them. */
 function firstDifference(linux: string, skep: string, lines: number): string {

@@ -246,12 +246,13 @@ function masksOf(instance: Instance, frameno: number): FrameMasks {
 
 function mayRead(instance: Instance, frameno: number, idx: number, low: number, high: number): void {
   if ((low | high) === 0) return;
-  const { mayRead: set } = masksOf(instance, frameno);
+  const { mayRead: set, liveBefore: live } = masksOf(instance, frameno);
   const i = 2 * (idx - instance.start);
   if ((set[i]! & low) === low && (set[i + 1]! & high) === high) return;
   set[i]! |= low;
   set[i + 1]! |= high;
-  instance.updated = true;
+  // What is known to be live already tells nothing new.
+  if ((set[i]! & ~live[i]!) !== 0 || (set[i + 1]! & ~live[i + 1]!) !== 0) instance.updated = true;
 }
 
 function liveBefore(instance: Instance, idx: number, frameno: number, slot: number): boolean {
