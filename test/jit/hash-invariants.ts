@@ -62,10 +62,9 @@ export function hashFaults(map: HashBase): string[] {
       if (spares !== 0) see(word(spares + 4 * cpu), `spare of CPU ${cpu}`);
     }
     const fresh = (header(L.HASH_FRESH_END) - header(L.HASH_FRESH)) / header(L.HASH_STRIDE);
-    const all =
-      header(L.HASH_MAX_ENTRIES) + (kind === L.KIND_PERCPU_HASH && header(L.HASH_SPARES) === 0 ? 0 : cpus);
     const preallocated = (header(L.HASH_FLAGS) & L.HASH_IS_PREALLOCATED) !== 0;
-    const expected = preallocated || kind === L.KIND_HASH ? all : header(L.HASH_MAX_ENTRIES) + cpus;
+    const beyond = preallocated ? (kind === L.KIND_HASH ? cpus : 0) : cpus + 1;
+    const expected = header(L.HASH_MAX_ENTRIES) + beyond;
     if (seen.size + fresh !== expected)
       fault(`${seen.size} elements and ${fresh} that are new, of ${expected}`);
     if (!preallocated && header(L.HASH_COUNT) !== inTable.size)

@@ -36,10 +36,10 @@ export function lowerHelper(host: LoweringHost, id: number, proof: InsnProof | u
   const map = host.maps[proof?.call?.map ?? -1];
   const inlined = inline(host, name, map, proof);
   if (inlined) return inlined;
-  const native = map && lowerNative(map, name);
+  const native = map ? lowerNative(map, name) : lowerAny(host, name);
   if (native) return native;
-  const ring = RING_CALLS[name];
-  if (ring) return { ...ring, kind: 'native' };
+  const helper = HELPER_CALLS[name];
+  if (helper) return { ...helper, kind: 'native' };
   if (map) {
     const call = MAP_CALLS[name]?.(map, host.run);
     if (call) return { ...call, kind: 'host', name: `${name} ${map.addr}` };
@@ -130,12 +130,13 @@ const NATIVE_CALLS: Partial<
   map_peek_elem: { of: 'peek', args: [i32(2)], result: 's32' },
 };
 
-/** Helpers on ring buffers: the map comes in r1, or is found from the record there. */
-const RING_CALLS: Partial<Readonly<Record<Helper, Omit<NativeCall, 'kind'>>>> = {
+/** Helpers that need no map that is known: those on ring buffers find it in r1, or from the record there. */
+const HELPER_CALLS: Partial<Readonly<Record<Helper, Omit<NativeCall, 'kind'>>>> = {
   ringbuf_reserve: { name: 'ring_reserve', args: [i32(1), i64(2), i64(3)], result: 'address' },
   ringbuf_submit: { name: 'ring_submit', args: [i32(1), i64(2)], result: 'none' },
   ringbuf_discard: { name: 'ring_discard', args: [i32(1), i64(2)], result: 'none' },
   ringbuf_output: { name: 'ring_output', args: [i32(1), i32(2), i32(3), i64(4)], result: 's32' },
+  csum_diff: { name: 'csum_diff', args: [i32(1), i32(2), i32(3), i32(4), i32(5)], result: 'address' },
   ringbuf_query: { name: 'ring_query', args: [i32(1), i64(2)], result: 'i64' },
 };
 
@@ -145,6 +146,20 @@ function lowerNative(map: BpfMap, helper: Helper): NativeCall | undefined {
   if (!operation) return undefined;
   const args = [{ value: map.addr }, ...call.args, ...(operation.cpu ? (['cpu'] as const) : [])];
   return { kind: 'native', name: operation.name, args, result: call.result };
+}
+
+/** The same of maps that only the run knows: those that a program found in another map. */
+const ANY_CALLS: Partial<Readonly<Record<Helper, Omit<NativeCall, 'kind'>>>> = {
+  map_lookup_elem: { name: 'any_lookup', args: [i32(1), i32(2), 'cpu'], result: 'address' },
+  map_update_elem: { name: 'any_update', args: [i32(1), i32(2), i32(3), i64(4), 'cpu'], result: 's32' },
+  map_delete_elem: { name: 'any_delete', args: [i32(1), i32(2), 'cpu'], result: 's32' },
+};
+
+function lowerAny({ run: { kernel } }: LoweringHost, helper: Helper): NativeCall | undefined {
+  const call = ANY_CALLS[helper];
+  if (!call) return undefined;
+  kernel.machine.memory.native.mapAt = (at) => kernel.mapAt(at);
+  return { ...call, kind: 'native' };
 }
 
 type Call = Pick<HostCall, 'args' | 'result' | 'call'>;

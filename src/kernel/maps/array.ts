@@ -1,6 +1,23 @@
 import { MAP_CREATE_FLAGS, MAP_UPDATE_FLAGS } from '../../sys/flags.ts';
 import { type Addr, at, NULL } from '../memory/index.ts';
 import type { Machine } from '../objects/machine.ts';
+import {
+  ARRAY_CPU_STRIDE,
+  ARRAY_HEADER,
+  ARRAY_STRIDE,
+  ARRAY_VALUES,
+  HASH_CPUS,
+  HASH_FLAGS,
+  HASH_IS_LOCKED,
+  HASH_IS_RELEASED,
+  HASH_LOCK_OFFSET,
+  HASH_MAX_ENTRIES,
+  HASH_VALUE_SIZE,
+  KIND_ARRAY,
+  KIND_PERCPU_ARRAY,
+  MAP_KIND,
+} from '../wasm/assembly/layout.ts';
+import type { KernelFunctions } from '../wasm/native.ts';
 import { genericBatchRead } from './batch.ts';
 import {
   type Check,
@@ -11,12 +28,15 @@ import {
   first,
   refuse,
 } from './checks.ts';
+import { writeFields } from './field-table.ts';
 import {
   type BatchRead,
   BpfMap,
   errno,
   type MapElement,
   type MapShape,
+  type NativeOperations,
+  narrow,
   roundUp8,
   type Status,
   type SysValue,
@@ -42,17 +62,54 @@ export const checkPercpuArray: Check = (shape, context) =>
 
 /** A map whose key is an index below `max_entries`. */
 abstract class IndexedMap extends BpfMap {
-  protected indexIn(key: Addr): number {
-    return this.machine.memory.readU32(key);
+  protected readonly functions: KernelFunctions;
+  readonly #fieldTable: Addr;
+
+  constructor(machine: Machine, shape: MapShape) {
+    super(machine, shape);
+    this.functions = machine.memory.native.functions;
+    this.#fieldTable = writeFields(machine.memory, this.addr, this.fields, this.label);
+    if (!this.releases) return;
+    machine.memory.native.hooks.set(this.addr, { release: (value) => this.releaseValue(value as Addr) });
   }
 
-  /** The status for an index and the flags of an update, before anything is written. */
-  protected checkUpdate(index: number, flags: number): Status {
-    const wrong = this.checkUpdateFlags(flags);
-    if (wrong !== 0 && (flags & MAP_UPDATE_FLAGS.BPF_F_LOCK) === 0) return wrong;
-    if (index >= this.shape.maxEntries) return errno('E2BIG');
-    if (flags & MAP_UPDATE_FLAGS.BPF_NOEXIST) return errno('EEXIST');
-    return wrong;
+  protected override get headerSize(): number {
+    return ARRAY_HEADER;
+  }
+
+  protected get releases(): boolean {
+    return this.fields.some(({ kind }) => kind !== 'spin_lock');
+  }
+
+  override share(): string | undefined {
+    if (!this.releases) return undefined;
+    return 'has values that hold something, which is let go on one processor only';
+  }
+
+  /** Tells WebAssembly where the values are. @param cpuStride from one CPU's to the next one's, 0 where all share them */
+  protected writeHeader(kind: number, values: Addr, cpuStride: number): void {
+    const { memory, cpus } = this.machine;
+    const { valueSize, maxEntries } = this.shape;
+    const lock = this.fields.find((field) => field.kind === 'spin_lock');
+    const words: readonly [offset: number, value: number][] = [
+      [MAP_KIND, kind],
+      [ARRAY_VALUES, values],
+      [ARRAY_STRIDE, roundUp8(valueSize)],
+      [ARRAY_CPU_STRIDE, cpuStride],
+      [HASH_VALUE_SIZE, valueSize],
+      [HASH_MAX_ENTRIES, maxEntries],
+      [HASH_FLAGS, (this.releases ? HASH_IS_RELEASED : 0) | (lock ? HASH_IS_LOCKED : 0)],
+      [HASH_CPUS, cpus],
+      [HASH_LOCK_OFFSET, lock?.offset ?? 0],
+    ];
+    for (const [offset, value] of words) memory.writeU32(this.addr + offset, value);
+  }
+
+  override destroy(): void {
+    const { memory } = this.machine;
+    memory.native.hooks.delete(this.addr);
+    memory.free(this.#fieldTable);
+    super.destroy();
   }
 
   delete(_key: Addr): Status {
@@ -107,6 +164,7 @@ export class ArrayMap extends IndexedMap {
       access: this.valueAccess,
       cells: { stride: this.#stride, offset: 0, size: shape.valueSize },
     });
+    this.writeHeader(KIND_ARRAY, this.#values, 0);
   }
 
   get elementPlaces(): ElementPlaces {
@@ -120,18 +178,15 @@ export class ArrayMap extends IndexedMap {
   }
 
   lookup(key: Addr): Addr {
-    const index = this.indexIn(key);
-    return index < this.shape.maxEntries ? at(this.#values, index * this.#stride) : NULL;
+    return (this.functions.array_lookup(this.addr, key, 0) >>> 0) as Addr;
   }
 
   update(key: Addr, value: Addr, flags: number): Status {
-    const index = this.indexIn(key);
-    const status = this.checkUpdate(index, flags);
-    if (status !== 0) return status;
-    const place = at(this.#values, index * this.#stride);
-    this.storeValue(place, value);
-    this.releaseValue(place);
-    return 0;
+    return this.functions.array_put(this.addr, key, value, narrow(flags), 0);
+  }
+
+  override get native(): NativeOperations {
+    return { update: { name: 'array_update', cpu: true } };
   }
 
   override *elements(): Iterable<MapElement> {
@@ -176,6 +231,7 @@ export class PercpuArrayMap extends IndexedMap {
       access: this.valueAccess,
       cells: { stride: this.#stride, offset: 0, size: shape.valueSize },
     });
+    this.writeHeader(KIND_PERCPU_ARRAY, this.#values, this.#stride * shape.maxEntries);
   }
 
   override get sysValueSize(): number {
@@ -196,18 +252,15 @@ export class PercpuArrayMap extends IndexedMap {
   }
 
   override lookupPercpu(key: Addr, cpu: number): Addr {
-    const index = this.indexIn(key);
-    return cpu < this.machine.cpus && index < this.shape.maxEntries ? this.#place(index, cpu) : NULL;
+    return (this.functions.array_lookup(this.addr, key, cpu) >>> 0) as Addr;
+  }
+
+  override get native(): NativeOperations {
+    return { lookupPercpu: { name: 'array_lookup' }, update: { name: 'array_update', cpu: true } };
   }
 
   update(key: Addr, value: Addr, flags: number): Status {
-    const index = this.indexIn(key);
-    const status = this.checkUpdate(index, flags);
-    if (status !== 0) return status;
-    const place = this.#place(index, this.machine.cpu);
-    this.storeValue(place, value);
-    this.releaseValue(place);
-    return 0;
+    return this.functions.array_put(this.addr, key, value, narrow(flags), this.machine.cpu);
   }
 
   override sysLookup(key: Uint8Array): SysValue {

@@ -11,8 +11,6 @@ import {
   FREE_STRIDE,
   HASH_BUCKETS,
   HASH_CPUS,
-  HASH_FIELD_COUNT,
-  HASH_FIELDS,
   HASH_FLAGS,
   HASH_FREE,
   HASH_FRESH,
@@ -36,6 +34,7 @@ import {
   HASH_VALUE_SIZE,
   HASH_VALUE_STRIDE,
   KIND_HASH,
+  KIND_HASH_OF_MAPS,
   KIND_LRU_HASH,
   KIND_LRU_PERCPU_HASH,
   KIND_PERCPU_HASH,
@@ -44,6 +43,7 @@ import {
   MAP_KIND,
 } from '../wasm/assembly/layout.ts';
 import type { KernelFunctions } from '../wasm/native.ts';
+import { writeFields } from './field-table.ts';
 import { roundUp8 } from './map.ts';
 
 /** Address of an element; 0 is none. */
@@ -68,6 +68,8 @@ export interface TableOptions {
   readonly slots: number;
   readonly percpu: boolean;
   readonly maxEntries: number;
+  /** Its values are addresses of maps. */
+  readonly ofMaps: boolean;
   /** All memory is taken at creation. */
   readonly preallocated: boolean;
   /** An LRU map: with lists that all CPUs share, or one list for each. */
@@ -132,10 +134,11 @@ export class HashTable {
     };
     this.buckets = bucketCount(options);
     this.#writeHeader(valueStride);
-    this.#writeFields();
+    const { map, fields } = options;
+    this.#blocks.push(writeFields(machine.memory, map, fields, label));
     if (options.lru) this.#beginLru(options.lru);
     else if (options.preallocated) this.#preallocate();
-    const { release, map } = options;
+    const { release } = options;
     machine.memory.native.hooks.set(map, {
       grow: () => this.#grow(),
       ...(release && { release: (elem: number) => release(elem as Elem) }),
@@ -152,8 +155,9 @@ export class HashTable {
       (lock ? HASH_IS_LOCKED : 0) |
       (lru === 'split' ? HASH_IS_SPLIT : 0);
     const kinds = lru ? [KIND_LRU_HASH, KIND_LRU_PERCPU_HASH] : [KIND_HASH, KIND_PERCPU_HASH];
+    const kind = options.ofMaps ? KIND_HASH_OF_MAPS : kinds[percpu ? 1 : 0]!;
     const words: readonly [offset: number, value: number][] = [
-      [MAP_KIND, kinds[percpu ? 1 : 0]!],
+      [MAP_KIND, kind],
       [HASH_BUCKETS, this.#allocate(4 * this.buckets)],
       [HASH_MASK, this.buckets - 1],
       [HASH_SEED, options.seed],
@@ -170,19 +174,6 @@ export class HashTable {
       [HASH_STRIDE, this.#stride],
     ];
     for (const [offset, value] of words) memory.writeU32(map + offset, value);
-  }
-
-  #writeFields(): void {
-    const { map, fields } = this.#options;
-    if (fields.length === 0) return;
-    const { memory } = this.#machine;
-    const table = this.#allocate(8 * fields.length);
-    for (const [i, { offset, size }] of fields.entries()) {
-      memory.writeU32(table + 8 * i, offset);
-      memory.writeU32(table + 8 * i + 4, size);
-    }
-    memory.writeU32(map + HASH_FIELDS, table);
-    memory.writeU32(map + HASH_FIELD_COUNT, fields.length);
   }
 
   /** Replacements of elements that are updated in place have elements of their own, one for each CPU. */
@@ -231,8 +222,8 @@ export class HashTable {
   #grow(): boolean {
     const { maxEntries, map } = this.#options;
     const { memory, cpus } = this.#machine;
-    // Beyond the limit, each CPU may have one in hand.
-    const room = Math.max(maxEntries + cpus - this.#capacity, 1);
+    // Beyond the limit, each CPU may have one in hand, and so may user space.
+    const room = Math.max(maxEntries + cpus + 1 - this.#capacity, 1);
     const wanted = Math.max(Math.floor(FIRST_CHUNK / this.#stride), this.#capacity >> 1);
     const most = Math.max(Math.floor(LARGEST_CHUNK / this.#stride), 1);
     for (let count = Math.max(Math.min(room, wanted, most), 1); count > 0; count >>= 1) {
@@ -250,7 +241,7 @@ export class HashTable {
   reserve(): boolean {
     const { maxEntries, map, preallocated } = this.#options;
     const { memory, cpus } = this.#machine;
-    const count = maxEntries + cpus - this.#capacity;
+    const count = maxEntries + cpus + 1 - this.#capacity;
     if (preallocated || count <= 0) return true;
     const block = memory.tryAllocate(count * this.#stride, this.#elements);
     if (block === NULL) return false;

@@ -23,6 +23,7 @@ import {
   type MapShape,
   type NativeOperation,
   type NativeOperations,
+  narrow,
   roundUp8,
   type Status,
   type SysValue,
@@ -64,11 +65,6 @@ export const checkHash: Check = (shape, context) => {
 /** In place of a CPU's number: all of them. */
 export const ALL_CPUS = -1;
 
-/** Flags as the functions take them: what does not fit is too large for any map. */
-export function narrow(flags: number): number {
-  return Math.min(flags, 0x7fff_ffff);
-}
-
 /** The function that looks up keys of a size. */
 export function lookupOf(prefix: 'hash' | 'lru', keySize: number): NativeOperation {
   const sized = keySize === 4 || keySize === 8 || keySize === 16;
@@ -93,6 +89,7 @@ export abstract class HashBase extends BpfMap {
       slots: percpu ? machine.cpus : 1,
       percpu,
       maxEntries: shape.maxEntries,
+      ofMaps: shape.type === 'hash_of_maps',
       preallocated: (shape.flags & F.BPF_F_NO_PREALLOC) === 0,
       ...(lru && { lru }),
       seed: shape.flags & F.BPF_F_ZERO_SEED ? 0 : machine.random(),

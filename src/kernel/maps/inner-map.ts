@@ -1,7 +1,14 @@
 /** Maps of maps: which inner maps fit, by the one that was given at creation. */
 import { MAP_CREATE_FLAGS } from '../../sys/flags.ts';
-import { type Addr, NULL } from '../memory/index.ts';
+import { type Addr, type Mapping, NULL } from '../memory/index.ts';
 import { type FieldRecord, NO_FIELDS } from '../objects/field-record.ts';
+import {
+  ARRAY_HEADER,
+  ARRAY_VALUES,
+  HASH_MAX_ENTRIES,
+  KIND_ARRAY_OF_MAPS,
+  MAP_KIND,
+} from '../wasm/assembly/layout.ts';
 import { u32, u32Bytes } from './array.ts';
 import { genericBatchRead } from './batch.ts';
 import { type Check, checkValueSize, first, type Refusal, refuse } from './checks.ts';
@@ -63,9 +70,32 @@ export class ArrayOfMaps extends ObjectArray<BpfMap> {
   readonly pattern: MapShape;
   override readonly batches = { lookup: true, update: true } as const;
 
+  /** Addresses of the inner maps, for programs. */
+  readonly #addresses: Addr;
+
   constructor(host: MapHost, shape: MapShape, pattern: MapShape) {
     super(host, shape);
     this.pattern = pattern;
+    const { memory } = host;
+    const words: Mapping = { kind: 'kernel', owner: this.label, access: 'none' };
+    this.#addresses = memory.allocate(4 * shape.maxEntries, words);
+    memory.writeU32(this.addr + MAP_KIND, KIND_ARRAY_OF_MAPS);
+    memory.writeU32(this.addr + ARRAY_VALUES, this.#addresses);
+    memory.writeU32(this.addr + HASH_MAX_ENTRIES, shape.maxEntries);
+    this.onChange = (index, map) => memory.writeU32(this.#addresses + 4 * index, map?.addr ?? NULL);
+  }
+
+  protected override get headerSize(): number {
+    return ARRAY_HEADER;
+  }
+
+  override get native(): NativeOperations {
+    return { lookup: { name: 'array_lookup_inner' } };
+  }
+
+  override destroy(): void {
+    super.destroy();
+    this.machine.memory.free(this.#addresses);
   }
 
   protected admit(fd: number): BpfMap | Status {
@@ -73,7 +103,8 @@ export class ArrayOfMaps extends ObjectArray<BpfMap> {
   }
 
   override lookup(key: Addr): Addr {
-    return this.slot(this.machine.memory.readU32(key))?.addr ?? NULL;
+    const { memory } = this.machine;
+    return (memory.native.functions.array_lookup_inner(this.addr, key) >>> 0) as Addr;
   }
 
   override batchRead(cursor: Uint8Array | undefined, count: number): BatchRead {

@@ -1,9 +1,16 @@
 import { MAP_CREATE_FLAGS } from '../../sys/flags.ts';
 import { type Addr, at, NULL } from '../memory/index.ts';
 import type { Machine } from '../objects/machine.ts';
-import { ALL_CPUS, HashBase, lookupOf, narrow } from './hash.ts';
+import { ALL_CPUS, HashBase, lookupOf } from './hash.ts';
 import type { Elem } from './hash-table.ts';
-import { type MapElement, type MapShape, type NativeOperations, roundUp8, type Status } from './map.ts';
+import {
+  type MapElement,
+  type MapShape,
+  type NativeOperations,
+  narrow,
+  roundUp8,
+  type Status,
+} from './map.ts';
 
 /**
  * A hash map that makes room by dropping an element that was not used lately (`wasm/assembly/lru.ts`). Programs' lookups

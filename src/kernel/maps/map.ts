@@ -6,7 +6,7 @@
  */
 import { Bug } from '../../base/error.ts';
 import { type Errno, errnoId } from '../../sys/errno.ts';
-import { MAP_CREATE_FLAGS, MAP_UPDATE_FLAGS } from '../../sys/flags.ts';
+import { MAP_CREATE_FLAGS } from '../../sys/flags.ts';
 import type { MapType } from '../../sys/map-types.ts';
 import { type Addr, type Mapping, NULL } from '../memory/index.ts';
 import type { BtfObject } from '../objects/btf-object.ts';
@@ -14,7 +14,7 @@ import { type FieldRecord, NO_FIELDS } from '../objects/field-record.ts';
 import type { Machine } from '../objects/machine.ts';
 import { KernelObject } from '../objects/object.ts';
 import type { KernelFunctions } from '../wasm/native.ts';
-import { copyAroundFields, hasLock, maskFields, releaseFields } from './value-fields.ts';
+import { copyAroundFields, maskFields, releaseFields } from './value-fields.ts';
 
 /** 0, or a negative errno. */
 export type Status = number;
@@ -302,14 +302,11 @@ export abstract class BpfMap extends KernelObject<'map'> {
   protected releaseValue(value: Addr): void {
     if (this.fields.length > 0) releaseFields(this.machine, this.fields, value);
   }
+}
 
-  /** `EINVAL` for flags that an update of this map doesn't know. */
-  protected checkUpdateFlags(flags: number): Status {
-    const { BPF_F_LOCK, BPF_EXIST } = MAP_UPDATE_FLAGS;
-    if (flags > (BPF_F_LOCK | BPF_EXIST) || (flags & ~BPF_F_LOCK) > BPF_EXIST) return errno('EINVAL');
-    if (flags & BPF_F_LOCK && !hasLock(this.shape)) return errno('EINVAL');
-    return 0;
-  }
+/** Flags as functions in WebAssembly take them: what does not fit is too large for any map. */
+export function narrow(flags: number): number {
+  return Math.min(flags, 0x7fff_ffff);
 }
 
 export function roundUp8(size: number): number {

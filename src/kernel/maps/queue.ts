@@ -17,8 +17,15 @@ import {
   KMALLOC_MAX_SIZE,
   refuse,
 } from './checks.ts';
-import { narrow } from './hash.ts';
-import { BpfMap, errno, type MapShape, type NativeOperations, type Status, type SysValue } from './map.ts';
+import {
+  BpfMap,
+  errno,
+  type MapShape,
+  type NativeOperations,
+  narrow,
+  type Status,
+  type SysValue,
+} from './map.ts';
 
 export const checkQueue: Check = (shape) =>
   first(

@@ -28,6 +28,10 @@ export function sentPrograms(
         providable(name) && !kernel.mocks.has(name as never) ? undefined : describe(kernel, name);
       if (problem !== undefined) throw refuse(`${each.facts.name} ${problem}`);
     }
+    for (const map of each.maps) {
+      const problem = map.share();
+      if (problem !== undefined) throw refuse(`${map.label} ${problem}`);
+    }
     const { index, module, host } = compiled;
     return { name: each.facts.name, index, module, host };
   });

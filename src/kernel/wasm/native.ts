@@ -5,6 +5,8 @@
  * The modules are compiled when they are first needed, at once and not in the background: they are a few dozen kilobytes,
  * far below the 8 MB up to which engines let a page's main thread do that.
  */
+import { Bug } from '../../base/error.ts';
+import type { Addr } from '../memory/addr.ts';
 import type { WasmMemory } from '../memory/webassembly.ts';
 import { type KernelFunctions, SHARED, SINGLE } from './generated.ts';
 
@@ -18,8 +20,17 @@ export interface NativeHost {
   readonly release: (map: number, element: number) => void;
   /** Tells who waits for a ring buffer's records that there is one. */
   readonly wake: (map: number) => void;
+  /** The map at an address, where it is not kept in WebAssembly. */
+  readonly mapAt: (map: number) => HostMap | undefined;
   /** Whether the thread may sleep while it waits for another; a page's main thread may not. */
   readonly mayWait: boolean;
+}
+
+/** A map that the host looks into. Addresses are those of keys and values; the answers are as those of `BpfMap`. */
+export interface HostMap {
+  lookup(key: Addr): number;
+  update(key: Addr, value: Addr, flags: number): number;
+  delete(key: Addr): number;
 }
 
 /** What one map does for the functions. */
@@ -34,12 +45,15 @@ export class Native {
   readonly functions: KernelFunctions;
   /** By the map's address. */
   readonly hooks = new Map<number, MapHooks>();
+  /** Finds maps for programs that know them only while they run. */
+  mapAt: (map: number) => HostMap | undefined = () => undefined;
 
   constructor(memory: WasmMemory) {
     this.functions = instantiate(memory, {
       grow: (map) => this.hooks.get(map)?.grow?.() ?? false,
       release: (map, element) => this.hooks.get(map)?.release?.(element),
       wake: (map) => this.hooks.get(map)?.wake?.(),
+      mapAt: (map) => this.mapAt(map),
       mayWait: mayWait(),
     });
   }
@@ -83,10 +97,22 @@ export function instantiate(memory: WasmMemory, host: NativeHost): KernelFunctio
       grow: (map: number) => (host.grow(map >>> 0) ? 1 : 0),
       release: (map: number, element: number) => host.release(map >>> 0, element >>> 0),
       wake: (map: number) => host.wake(map >>> 0),
+      map_lookup: (map: number, key: number) => known(host, map).lookup(addr(key)),
+      map_update: (map: number, key: number, value: number, flags: number) =>
+        known(host, map).update(addr(key), addr(value), flags >>> 0),
+      map_delete: (map: number, key: number) => known(host, map).delete(addr(key)),
       mayWait: new wasm.Global({ value: 'i32' }, host.mayWait ? 1 : 0),
     },
   });
   return exports as KernelFunctions;
+}
+
+const addr = (value: number): Addr => (value >>> 0) as Addr;
+
+function known(host: NativeHost, at: number): HostMap {
+  const map = host.mapAt(at >>> 0);
+  if (!map) throw new Bug(`0x${(at >>> 0).toString(16)} is no map`);
+  return map;
 }
 
 /** Whether this thread may sleep: everywhere but on a page's main thread. */

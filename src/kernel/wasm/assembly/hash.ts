@@ -31,6 +31,7 @@ import {
   HASH_VALUE_SIZE,
   HASH_VALUE_STRIDE,
   KIND_LRU_HASH,
+  KIND_LRU_PERCPU_HASH,
   LRU_ELEM_SIZE,
   MAP_KIND,
 } from './layout';
@@ -46,7 +47,8 @@ export const ALL_CPUS: u32 = 0xffffffff;
 // Keys.
 
 function keyOffset(map: u32): u32 {
-  return load<i32>(map, MAP_KIND) >= KIND_LRU_HASH ? LRU_ELEM_SIZE : ELEM_SIZE;
+  const kind = load<i32>(map, MAP_KIND);
+  return kind === KIND_LRU_HASH || kind === KIND_LRU_PERCPU_HASH ? LRU_ELEM_SIZE : ELEM_SIZE;
 }
 
 export function hashOf(map: u32, key: u32): u32 {
@@ -291,10 +293,15 @@ function count(map: u32, by: i32): void {
   else store<i32>(map, load<i32>(map, HASH_COUNT) + by, HASH_COUNT);
 }
 
+/** How often the free lists are looked through again. */
+const RESCANS: u32 = 100;
+
 /** An element that the host makes when there is none, or 0. No lock is held: making one may need other threads. */
 function takeOrGrow(map: u32, cpu: u32): u32 {
   let element = takeFree(map, cpu);
-  while (element === 0 && grow(map) !== 0) element = takeFree(map, cpu);
+  let rounds: u32 = 0;
+  // Other threads may move one from a list that is not looked at yet to one that was.
+  while (element === 0 && (grow(map) !== 0 || (SHARED && ++rounds < RESCANS))) element = takeFree(map, cpu);
   return element;
 }
 
@@ -426,7 +433,8 @@ export function hash_put_percpu(map: u32, key: u32, value: u32, flags: u32, cpu:
   const bucket = bucketAt(map, hash);
   const preallocated = (load<u32>(map, HASH_FLAGS) & HASH_IS_PREALLOCATED) !== 0;
   let element: u32 = 0;
-  if (!preallocated && find(map, key, hash) === 0) element = takeOrGrow(map, here);
+  const expected = preallocated || find(map, key, hash) !== 0;
+  if (!expected) element = takeOrGrow(map, here);
   const first = lockBit(bucket);
   const old = search(map, first, key, hash);
   let status = existence(old, flags);
@@ -436,7 +444,11 @@ export function hash_put_percpu(map: u32, key: u32, value: u32, flags: u32, cpu:
       element = takeFree(map, here);
       if (element === 0) status = E2BIG;
     } else if (peek(map + HASH_COUNT) >= load<u32>(map, HASH_MAX_ENTRIES)) status = E2BIG;
-    else if (element === 0) status = ENOMEM;
+    else if (element === 0) {
+      publish(bucket, first);
+      // Another thread has removed it meanwhile.
+      return expected ? hash_put_percpu(map, key, value, flags, cpu, here) : ENOMEM;
+    }
     if (status === 0) {
       storePercpu(map, element, value, cpu, true);
       insert(map, element, key, hash, first);

@@ -6,7 +6,10 @@
  * `u32`; what programs give is proven by the verifier and not checked again. There is no runtime and no data of its own:
  * everything is in blocks that the kernel allocates.
  */
+export { any_delete, any_lookup, any_update } from './any';
+export { array_lookup, array_lookup_inner, array_put, array_update } from './array';
 export { bloom_peek, bloom_push } from './bloom';
+export { csum_diff } from './checksum';
 export { hash_add } from './free-list';
 export {
   hash_after,

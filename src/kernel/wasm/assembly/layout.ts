@@ -14,6 +14,11 @@ export const KIND_HASH = 1;
 export const KIND_PERCPU_HASH = 2;
 export const KIND_LRU_HASH = 3;
 export const KIND_LRU_PERCPU_HASH = 4;
+export const KIND_ARRAY = 5;
+export const KIND_PERCPU_ARRAY = 6;
+/** Its values are addresses of maps, a word each; programs look them up. */
+export const KIND_ARRAY_OF_MAPS = 7;
+export const KIND_HASH_OF_MAPS = 8;
 
 // A hash map.
 
@@ -67,6 +72,15 @@ export const HASH_IS_RELEASED = 2;
 export const HASH_IS_LOCKED = 4;
 /** CPUs have LRU lists of their own. */
 export const HASH_IS_SPLIT = 8;
+
+// An array. The value's size, the number of entries, flags, CPUs, fields and lock stand where a hash map has them.
+
+/** Values, or words, by index. */
+export const ARRAY_VALUES = 4;
+export const ARRAY_STRIDE = 8;
+/** From one CPU's values to the next one's. */
+export const ARRAY_CPU_STRIDE = 12;
+export const ARRAY_HEADER = 72;
 
 /** First of the free elements, linked by their second word; and the list's lock. */
 export const FREE_FIRST = 0;
