@@ -118,3 +118,4 @@ export {
 } from './view.ts';
 export { isKept, type ViewValue } from './view-codec.ts';
 export { objectQueue, objectView } from './view-object.ts';
+export { formatIpv4, formatIpv6 } from './view-text.ts';
