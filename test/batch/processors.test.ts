@@ -30,7 +30,7 @@ beforeAll(async () => {
     platform: 'node',
     logLevel: 'error',
   });
-});
+}, 120_000);
 afterAll(() => rmSync(folder, { recursive: true }));
 
 const OBJECT = 'test/batch/processors.o';
