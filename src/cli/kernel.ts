@@ -12,7 +12,7 @@ import { isAlive, kill, pause, removeFiles, type Started, startInBackground } fr
 const fact: CommandFact = {
   name: 'kernel',
   about: 'start, stop and look at the embedded kernel that stays',
-  positionals: [{ name: 'ACTION' }],
+  positionals: [{ name: 'ACTION', choices: ['start', 'stop', 'restart', 'status', 'logs', 'run'] }],
   options: [
     { name: '--instance', value: 'NAME', about: 'which of several (SKEP_INSTANCE, default)' },
     {

@@ -20,6 +20,8 @@ export interface OptionFact {
 interface PositionalFact {
   readonly name: string;
   readonly optional?: boolean;
+  /** The words that it may be, for completion; the command checks them itself. */
+  readonly choices?: readonly string[];
   /** Of the last one: it may be given many times. */
   readonly rest?: true;
 }

@@ -14,5 +14,6 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   disasm: () => import('./disasm.ts').then((module) => module.disasmCommand),
   asm: () => import('./asm.ts').then((module) => module.asmCommand),
   kernel: () => import('./kernel.ts').then((module) => module.kernelCommand),
+  completion: () => import('./completion.ts').then((module) => module.completionCommand),
   help: () => import('./help.ts').then((module) => module.helpCommand),
 };
