@@ -244,7 +244,8 @@ export function socketLookup(g: Generator): void {
 /** `bpf_for`: a loop over numbers. */
 export function iterator(g: Generator, depth: number): void {
   const r = g.random;
-  if (!callFree(g) || depth > 1) return;
+  // What is mispredicted goes around for ever.
+  if (!callFree(g) || depth > 1 || (g.careful && !r.chance(0.03))) return;
   g.repeatable = false;
   g.loops = true;
   const slot = 1 + r.below(SLOTS);

@@ -59,6 +59,12 @@ function once(
     let stderr = '';
     let ended = false;
     let hung = false;
+    // Interrupted, it tells of what was done so far.
+    const stop = (): void => {
+      ended = true;
+      child.kill();
+    };
+    process.once('SIGINT', stop).once('SIGTERM', stop);
     const timer = setInterval(() => {
       const now = seedAt(order.progressFile);
       if (now !== at) {
@@ -87,6 +93,7 @@ function once(
     });
     child.on('exit', () => {
       clearInterval(timer);
+      process.off('SIGINT', stop).off('SIGTERM', stop);
       if (ended) return resolve(undefined);
       const seed = seedAt(order.progressFile);
       if (seed < order.first) return reject(new Error(`the worker did not start: ${stderr}`));

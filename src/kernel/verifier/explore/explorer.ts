@@ -26,6 +26,7 @@ import { IdMap } from './ids.ts';
 import { checkInsn } from './insn.ts';
 import type { Log } from './log.ts';
 import { LoopVisits } from './loops.ts';
+import { checkLoadsPackets } from './packet-load.ts';
 import type { Plan } from './plan.ts';
 import { readReg } from './regs.ts';
 import type { SubprogFlow } from './stack-liveness.ts';
@@ -384,9 +385,11 @@ export class Explorer implements EqualityRules {
       const problem = `invalid insn idx ${insnIdx} insn_cnt ${this.insns.length}`;
       return this.refuse('bad-call-target', problem, { errno: 'EFAULT' });
     }
-    // What a jump compares is looked at before the rest of it.
     const { code, dst } = this.draft.slots[insnIdx]!;
-    if (found.code === 'reserved-field' && FORMS[code]?.form === 'jmp') {
+    const form = FORMS[code]?.form;
+    if (found.code === 'reserved-field' && (form === 'ld_abs' || form === 'ld_ind')) checkLoadsPackets(this);
+    // What a jump compares is looked at before the rest of it.
+    if (found.code === 'reserved-field' && form === 'jmp') {
       if (dst > FP) {
         this.refuse('bad-register', `R${dst} is invalid`, {
           reason: 'registers are r0 to r10',

@@ -18,8 +18,8 @@ const CTX_REG = 6;
 const UNKNOWN = scalarReg();
 const ZERO = scalarReg(Scalar.ZERO);
 
-export function checkPacketLoad(ex: Explorer, insn: PacketLoad): void {
-  const { state } = ex;
+/** Refuses programs without a socket buffer. */
+export function checkLoadsPackets(ex: Explorer): void {
   const type = programType(ex.draft);
   const facts: ProgramFacts = PROGRAMS[type];
   if (facts.legacyPacketLoads !== true) {
@@ -29,6 +29,11 @@ export function checkPacketLoad(ex: Explorer, insn: PacketLoad): void {
       hint: 'read the packet through data and data_end, or with bpf_skb_load_bytes',
     });
   }
+}
+
+export function checkPacketLoad(ex: Explorer, insn: PacketLoad): void {
+  const { state } = ex;
+  checkLoadsPackets(ex);
   readReg(ex, CTX_REG);
   checkResourceLeak(ex, false, true, 'BPF_LD_[ABS|IND]');
   const ctx = state.frame().reg(CTX_REG);
