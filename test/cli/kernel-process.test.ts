@@ -1,9 +1,10 @@
 /** The kernel that stays, as processes: it is started, outlives its clients, is mended, and leaves nothing. */
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, utimesSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bundleCli } from '../../scripts/storm-cli-run.ts';
+import { processState } from '../../src/cli/server/process-state.ts';
 import { temporaryFolder } from './harness.ts';
 
 const folder = temporaryFolder();
@@ -99,7 +100,7 @@ describe.skipIf(process.platform === 'win32')('the kernel process', () => {
     expect(skep('kernel', 'stop').stdout).toBe(
       `kernel test (pid ${pid}) is stopped. Lost with it: 1 map, 1 pin (/sys/fs/bpf/m).\n`,
     );
-    expect(existsSync(`/proc/${pid}`)).toBe(false);
+    expect(processState(pid)).toBeUndefined();
     expect(readdirSync(join(runtime, 'skep'))).toEqual([]);
     expect(skep('kernel', 'status').code).toBe(1);
   });
