@@ -13,6 +13,7 @@ export const OBJECTS: readonly (readonly [name: string, load: () => Promise<Obje
   ['gen', () => import('../gen/object.ts').then((module) => module.genObject)],
   ['struct_ops', () => import('../struct-ops/object.ts').then((module) => module.structOpsObject)],
   ['iter', () => import('../iter/object.ts').then((module) => module.iterObject)],
+  ['token', () => import('../token/object.ts').then((module) => module.tokenObject)],
   ['tc', () => import('../iproute2/tc.ts').then((module) => module.tcObject)],
   ['ip', () => import('../iproute2/ip.ts').then((module) => module.ipObject)],
 ];
