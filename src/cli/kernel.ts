@@ -141,6 +141,8 @@ async function stop(args: Arguments, io: Io, place: Place): Promise<number> {
     return EXIT.ok;
   }
   for (let i = 0; i < 500 && isAlive(info); i++) await pause(10);
+  // A client that came meanwhile may have begun to start another.
+  if (readInfo(place) === undefined) removeFiles(place);
   if (args.options.has('--json')) io.stdout(`${JSON.stringify(found)}\n`);
   else io.stdout(`kernel ${place.instance} (pid ${found.pid}) is stopped. ${heldText(found)}\n`);
   return EXIT.ok;
