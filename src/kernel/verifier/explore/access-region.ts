@@ -116,7 +116,7 @@ export function refuseRegion(
     ? `at offset ${off + scalar.constNumber()}`
     : `at an offset between ${BigInt(off) + scalar.smin} and ${BigInt(off) + scalar.umax}`;
   refuseLines(ex, 'memory-bounds', problem, {
-    reason: `the access of ${size} bytes is ${where}, and the memory has ${memSize} bytes`,
+    reason: `the access of ${size === 1 ? '1 byte' : `${size} bytes`} is ${where}, and the memory has ${memSize} bytes`,
     hint: scalar.isConst
       ? undefined
       : `compare the index with a bound, as an unsigned number, before adding it to r${regno}`,

@@ -50,6 +50,7 @@ export function checkHelperCall(draft: Draft, idx: number, id: number): Verdict 
       insn: idx,
       problem: 'cannot call GPL-restricted function from non-GPL compatible program',
       reason: `${label} is for programs under a licence that is compatible with the GPL, and this one's is "${input.license}"`,
+      hint: 'license the program so, if you may (char _license[] SEC("license") = "GPL";), or do without the helper',
     };
   }
   if (!environment.helperImplemented(id)) {
