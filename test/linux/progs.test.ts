@@ -100,7 +100,7 @@ needsLinux('programs of Linux', () => {
 
   test('what is no whole number of instructions is refused', () => {
     expect(thrown(() => load({ insns: PASS.subarray(4) })).message).toContain('12 bytes');
-    expect(thrown(() => load({ insns: new Uint8Array(0) })).errno).toBe('EINVAL');
+    expect(thrown(() => load({ insns: new Uint8Array(0) })).errno).toBe('E2BIG');
     expect(thrown(() => load({ prog_name: 'no spaces' })).code).toBe('linux-name');
   });
 
@@ -368,7 +368,7 @@ needsLinux('programs of Linux', () => {
 
   test('what is no BPF object is told apart', () => {
     const out = thrown(() => bpf.obj_get_info_by_fd({ bpf_fd: 1 as Fd }));
-    expect(out.errno).toBe('EBADF');
+    expect(out.errno).toBe('EINVAL');
     expect(thrown(() => bpf.obj_get_info_by_fd({ bpf_fd: 99_999 as Fd })).message).toContain('not open');
     expect(thrown(() => bpf.map_lookup_elem({ map_fd: load(), key: u32(1) })).message).toContain(
       'a map is needed, but it is a prog',
