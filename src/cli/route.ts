@@ -90,9 +90,10 @@ export function routeOf(argv: readonly string[], env: Readonly<Record<string, st
   return here ? route : { ...route, instance: instance ?? DEFAULT_INSTANCE };
 }
 
-/** `skep help COMMAND` of one of skep's own commands. */
+/** `skep help COMMAND` of one of skep's own commands, or `help` of itself. */
 function isOverview(object: string, words: readonly string[], rest: readonly string[]): boolean {
-  return object === 'help' && words[0] === 'help' && rest.length === words.length;
+  if (object !== 'help' || words[0] !== 'help') return false;
+  return rest.length === words.length || (words.length === 1 && /^(--help|-h)$/.test(rest[1] ?? ''));
 }
 
 /** `btf dump file …`. */
