@@ -9,6 +9,7 @@ import {
   SECTION_TYPE,
   SYMBOL_BIND,
   SYMBOL_TYPE,
+  SYMBOL_VISIBILITY,
 } from './facts.ts';
 
 /** A relocation of a section that is written; REL entries, as clang writes for BPF. */
@@ -46,6 +47,8 @@ export interface ElfSymbolInput {
   readonly bind?: number;
   /** `SYMBOL_TYPE`; default none. */
   readonly type?: number;
+  /** `SYMBOL_VISIBILITY`; default the default one. */
+  readonly visibility?: number;
 }
 
 /** What {@link writeElf} writes. */
@@ -115,6 +118,7 @@ export function writeElf(input: ElfInput): Uint8Array {
     const bind = symbol.bind ?? SYMBOL_BIND.global;
     symtab.setUint32(at, strings.add(symbol.name), littleEndian);
     symtab.setUint8(at + 4, (bind << 4) | (symbol.type ?? SYMBOL_TYPE.notype));
+    symtab.setUint8(at + 5, symbol.visibility ?? SYMBOL_VISIBILITY.default);
     const section = symbol.section === undefined ? SECTION_INDEX.undef : symbol.section + 1;
     symtab.setUint16(at + 6, section, littleEndian);
     symtab.setBigUint64(at + 8, BigInt(symbol.value ?? 0), littleEndian);
