@@ -3,10 +3,11 @@ import { InputError } from '../../base/error.ts';
 import { parseBtf, parseBtfExt } from '../../btf/index.ts';
 import { findSection, readBpfElf } from '../../elf/index.ts';
 import { ElfLinker } from '../../elf/link.ts';
+import { errnoId, isErrno } from '../../sys/index.ts';
 import { fileError, readWhole } from '../files.ts';
 import type { Call } from '../grammar/call.ts';
 import { absolute } from '../grammar/command-line.ts';
-import { attemptOrErrno, exitWith, INVALID } from '../grammar/refusal.ts';
+import { errnoExit, errnoOf, exitWith, INVALID, refusedAs, strerror } from '../grammar/refusal.ts';
 import { TypeLinker } from './link-types.ts';
 
 /** An object file to be linked. */
@@ -21,9 +22,8 @@ export async function linkObject(call: Call): Promise<void> {
   const { words } = call;
   words.need(2);
   const output = words.take();
-  const inputs = words.rest.map((name) => {
-    return { name, bytes: attemptOrErrno(`failed to link '${name}'`, () => readWhole(absolute(call, name))) };
-  });
+  const inputs: ObjectInput[] = [];
+  for (const name of words.rest) inputs.push({ name, bytes: await readInput(call, name) });
   words.skip(words.left);
   await exitWith(INVALID, async () => {
     const linked = linkObjects(inputs);
@@ -33,6 +33,18 @@ export async function linkObject(call: Call): Promise<void> {
       throw fileError(error, 'cli-write', `writing ${output}`);
     }
   });
+}
+
+async function readInput(call: Call, name: string): Promise<Uint8Array> {
+  try {
+    return readWhole(absolute(call, name));
+  } catch (error) {
+    const errno = errnoOf(error);
+    const number = errno !== undefined && isErrno(errno) ? ` (${errnoId(errno)})` : '';
+    const failure = refusedAs(`failed to link '${name}': ${strerror(error)}${number}`, error);
+    await exitWith(errnoExit(error), () => Promise.reject(failure));
+    throw failure;
+  }
 }
 
 /**
