@@ -109,6 +109,7 @@ export const REJECT_CODES = {
   'bad-irq-flag': { category: 'lifetime', errno: 'EINVAL' },
   'bad-graph-node': { category: 'lifetime', errno: 'EINVAL' },
   'bad-region': { category: 'context', errno: 'EINVAL' },
+  'lost-track': { category: 'limit', errno: 'EFAULT' },
   'needs-newer-kernel': { category: 'unsupported', errno: 'EINVAL' },
   'unsupported-helper': { category: 'unsupported', errno: 'EOPNOTSUPP' },
   'unsupported-insn': { category: 'unsupported', errno: 'EOPNOTSUPP' },

@@ -8,7 +8,6 @@
  *
  * @see the commit message of Linux b5dc0163d8fd ("bpf: precise scalar_value tracking")
  */
-import { Bug } from '../../../base/error.ts';
 import type { Insn } from '../../../isa/insn.ts';
 import { helperId } from '../../../sys/helper-ids.ts';
 import type { Explorer } from './explorer.ts';
@@ -17,8 +16,8 @@ import type { JumpEntry, LinkedReg } from './history.ts';
 import { SCALAR } from './reg-type.ts';
 import { MAX_FRAMES, type VerifierState } from './state.ts';
 
-/** r1 to r5. */
 const TAIL_CALL = helperId('tail_call');
+/** r1 to r5. */
 const ARGS = 0x3e;
 
 /** What is still looked for: registers and stack slots of each frame. Slots are a pair of 32-bit masks. */
@@ -73,14 +72,42 @@ export class Wanted {
     return found;
   }
 
-  enterSubprog(): void {
-    if (this.frame === MAX_FRAMES - 1) throw new Bug('precision walks into a ninth frame');
-    this.frame++;
+  /** Wanted registers of the running frame, as a mask in Linux's notation. */
+  regMask(): string {
+    return (this.regs[this.frame]! >>> 0).toString(16);
   }
-  exitSubprog(): void {
-    if (this.frame === 0) throw new Bug('precision walks out of the entry frame');
-    this.frame--;
+  /** Wanted slots of the running frame, as a mask in Linux's notation. */
+  slotMask(): string {
+    const low = (this.slotsLow[this.frame]! >>> 0).toString(16);
+    const high = this.slotsHigh[this.frame]! >>> 0;
+    return high === 0 ? low : high.toString(16) + low.padStart(8, '0');
   }
+}
+
+/**
+ * The walk came to what it has no rule for: a value was made in a way that the path does not tell. Linux then takes
+ * itself to be wrong and refuses the program, whether it is safe or not.
+ */
+function lost(ex: Explorer, what: string): never {
+  ex.refuse('lost-track', `verifier bug: ${what}`, {
+    reason: "where a value that a check relies on came from can't be told from the path that led here",
+  });
+}
+
+function enterSubprog(ex: Explorer, wanted: Wanted): void {
+  if (wanted.frame === MAX_FRAMES - 1) lost(ex, `subprog enter from frame ${wanted.frame}`);
+  wanted.frame++;
+}
+
+function exitSubprog(ex: Explorer, wanted: Wanted): void {
+  if (wanted.frame === 0) lost(ex, 'subprog exit from frame 0');
+  wanted.frame--;
+}
+
+/** What runs at the start of a function can only want its arguments. @param who `static subprog`, `callback` */
+function onlyArguments(ex: Explorer, wanted: Wanted, who: string): void {
+  if ((wanted.regs[wanted.frame]! & ~ARGS) !== 0) lost(ex, `${who} unexpected regs ${wanted.regMask()}`);
+  if (wanted.anySlot()) lost(ex, `${who} leftover stack slots ${wanted.slotMask()}`);
 }
 
 /** `regs=r1,r6` of the log. */
@@ -184,36 +211,35 @@ function undoCall(
   if (target.kind === 'local') {
     if (ex.isGlobalSubprog(ex.subprogAt(idx + target.off + 1))) {
       // Verified on its own: its r0 is whatever its prototype says.
-      if ((wanted.regs[wanted.frame]! & ARGS) !== 0)
-        throw new Bug(`precision wants r1-r5 before call ${idx}`);
+      if ((wanted.regs[wanted.frame]! & ARGS) !== 0) {
+        lost(ex, `global subprog unexpected regs ${wanted.regMask()}`);
+      }
       wanted.dropReg(0);
       return true;
     }
     // Walking out of the subprogram through its start: its arguments were the caller's r1 to r5.
-    if ((wanted.regs[wanted.frame]! & ~ARGS) !== 0 || wanted.anySlot()) {
-      throw new Bug(`precision wants more than arguments at the start of the subprogram called at ${idx}`);
-    }
+    onlyArguments(ex, wanted, 'static subprog');
     for (let reg = 1; reg <= 5; reg++) {
       if (!wanted.hasReg(reg)) continue;
       wanted.dropReg(reg);
       wanted.addReg(reg, wanted.frame - 1);
     }
-    wanted.exitSubprog();
+    exitSubprog(ex, wanted);
     return true;
   }
   if (ex.plan.callsSyncCallback(idx) && idx !== next - 1) {
     // Walking out of a callback: the helper, not this program, made its arguments.
-    if ((wanted.regs[wanted.frame]! & ~ARGS) !== 0 || wanted.anySlot()) {
-      throw new Bug(`precision wants more than arguments at the start of the callback called at ${idx}`);
-    }
+    onlyArguments(ex, wanted, 'callback');
     for (let reg = 1; reg <= 5; reg++) wanted.dropReg(reg);
-    wanted.exitSubprog();
+    exitSubprog(ex, wanted);
     return true;
   }
   wanted.dropReg(0);
-  if ((wanted.regs[wanted.frame]! & ARGS) !== 0) throw new Bug(`precision wants r1-r5 after call ${idx}`);
+  if ((wanted.regs[wanted.frame]! & ARGS) !== 0) {
+    lost(ex, `backtracking call unexpected regs ${wanted.regMask()}`);
+  }
   // A tail call that was taken returned to the caller of the subprogram, with what the other program left in r0.
-  if (target.kind === 'helper' && target.id === TAIL_CALL && next - idx !== 1) wanted.enterSubprog();
+  if (target.kind === 'helper' && target.id === TAIL_CALL && next - idx !== 1) enterSubprog(ex, wanted);
   return true;
 }
 
@@ -221,13 +247,14 @@ function undoExit(ex: Explorer, wanted: Wanted, next: number): boolean {
   if (next >= 0 && ex.plan.callsCallback(next)) {
     for (let reg = 1; reg <= 5; reg++) wanted.dropReg(reg);
   }
-  if ((wanted.regs[wanted.frame]! & ARGS) !== 0)
-    throw new Bug(`precision wants r1-r5 across the exit before ${next}`);
+  if ((wanted.regs[wanted.frame]! & ARGS) !== 0) {
+    lost(ex, `backtracking exit unexpected regs ${wanted.regMask()}`);
+  }
   // A subprogram's r0 is its caller's r0; a callback's is the helper's business.
   const caller = next >= 1 ? ex.insns[next - 1] : undefined;
   const r0 = caller?.kind === 'call' && caller.target.kind === 'local' && wanted.hasReg(0);
   wanted.dropReg(0);
-  wanted.enterSubprog();
+  enterSubprog(ex, wanted);
   if (r0) wanted.addReg(0);
   return true;
 }
@@ -259,7 +286,7 @@ function logForced(ex: Explorer, frame: Frame, what: string): void {
 }
 
 /** Marks what is wanted in a checkpoint, and stops wanting what is no scalar or was marked before. */
-function markState(state: VerifierState, wanted: Wanted): boolean {
+function markState(ex: Explorer, state: VerifierState, wanted: Wanted): boolean {
   let changed = false;
   for (let fr = wanted.frame; fr >= 0; fr--) {
     const frame = state.frames[fr]!;
@@ -272,7 +299,11 @@ function markState(state: VerifierState, wanted: Wanted): boolean {
       }
     }
     for (const slot of wanted.slotsOf(fr)) {
-      if (slot >= frame.slots) throw new Bug(`precision wants stack slot ${slot} of ${frame.slots}`);
+      if (slot >= frame.slots) {
+        // Linux's own condition is part of its message.
+        const condition = 'i >= func->allocated_stack / BPF_REG_SIZE';
+        lost(ex, `stack slot ${slot}, total slots ${frame.slots} (${condition})`);
+      }
       if (!isScalarSpill(frame, slot) || frame.isPreciseSlot(slot)) wanted.dropSlot(slot, fr);
       else {
         frame.markPreciseSlot(slot);
@@ -309,7 +340,7 @@ export function markChain(ex: Explorer, start: VerifierState, wanted: Wanted): b
       );
     }
     if (last < 0) {
-      markGlobalArguments(state, wanted);
+      markGlobalArguments(ex, state, wanted);
       return changed;
     }
     for (let idx = last; ; ) {
@@ -337,12 +368,12 @@ export function markChain(ex: Explorer, start: VerifierState, wanted: Wanted): b
       } else {
         idx--;
       }
-      if (idx < 0 && state.parent !== null) throw new Bug(`precision walks before instruction 0`);
+      if (idx < 0 && state.parent !== null) lost(ex, `backtracking idx ${idx}`);
       if (idx < 0) break;
     }
     state = state.parent;
     if (state === null) break;
-    const marked = markState(state, wanted);
+    const marked = markState(ex, state, wanted);
     changed ||= marked;
     logParent(ex, state, wanted);
     if (wanted.empty) return changed;
@@ -373,10 +404,11 @@ function logParent(ex: Explorer, state: VerifierState, wanted: Wanted): void {
 }
 
 /** The walk reached the start of a global subprogram: what it wants are arguments. */
-function markGlobalArguments(state: VerifierState, wanted: Wanted): void {
+function markGlobalArguments(ex: Explorer, state: VerifierState, wanted: Wanted): void {
   const frame = state.frames[0]!;
   if (state.curframe !== 0 || wanted.anySlot() || (wanted.regs[0]! & ~ARGS) !== 0) {
-    throw new Bug('precision walks out of the program through a place that is no entry');
+    const masks = `reg_mask ${wanted.regMask()} stack_mask ${wanted.slotMask()}`;
+    lost(ex, `backtracking func entry subprog ${frame.subprogno} ${masks}`);
   }
   for (let reg = 1; reg <= 5; reg++) {
     if (!wanted.hasReg(reg, 0)) continue;
@@ -389,6 +421,12 @@ function markGlobalArguments(state: VerifierState, wanted: Wanted): void {
 export function markRegPrecise(ex: Explorer, regno: number): void {
   if (ex.allPrecise) return;
   const state = ex.state;
+  if (state.frame().reg(regno).type !== SCALAR) {
+    ex.refuse('lost-track', 'verifier bug: backtracking misuse', {
+      reason: `r${regno} decides what is checked here, and holds an address`,
+      hint: `set r${regno} to a number`,
+    });
+  }
   ex.wanted.reset(state.curframe);
   ex.wanted.addReg(regno);
   markChain(ex, state, ex.wanted);

@@ -28,7 +28,7 @@ import {
   releaseReference,
 } from './references.ts';
 import { UNINIT } from './reg.ts';
-import { DYNPTR_TYPE_SKB, DYNPTR_TYPE_SKB_META, MEM_ALLOC, MEM_PERCPU, MEM_RCU } from './reg-type.ts';
+import { DYNPTR_TYPE_SKB, DYNPTR_TYPE_SKB_META, MEM_ALLOC, MEM_PERCPU, MEM_RCU, SCALAR } from './reg-type.ts';
 import { writeUnknown } from './regs.ts';
 
 /** Helpers whose map argument is remembered for the instruction. */
@@ -115,9 +115,9 @@ function recordIndex(ex: Explorer, meta: CallMeta): void {
       reason: 'a tail call goes to a program in a prog_array map',
     });
   }
-  const { scalar } = ex.state.frame().reg(3);
+  const { type, scalar } = ex.state.frame().reg(3);
   const index = scalar.valueLo >>> 0;
-  if (!scalar.isConst || scalar.valueHi !== 0 || index >= meta.map.maxEntries) {
+  if (type !== SCALAR || !scalar.isConst || scalar.valueHi !== 0 || index >= meta.map.maxEntries) {
     aux.constKey = null;
     return;
   }
