@@ -1,11 +1,12 @@
 /** The scripts of command lines. Each runs in every layout, on objects of its own. */
 import { GENERAL } from './parity-bpftool-general.ts';
+import { HOOKS } from './parity-bpftool-hooks.ts';
 import { MAPS } from './parity-bpftool-maps.ts';
 import { PROGRAMS } from './parity-bpftool-programs.ts';
 
 export type Side = 'bpftool' | 'linux' | 'embedded';
 
-/** `{root}` is the project's folder; `{id map PATH}` what the side says is the id of what is pinned there. */
+/** `{root}` is the project's folder, `{cgroup}` a cgroup of the scenario's own; `{id map PATH}` what the side says is the id of what is pinned there. */
 export type Line = string | { readonly command: string; readonly input: string };
 
 export interface Scenario {
@@ -30,4 +31,4 @@ export interface Answer {
 
 export const LAYOUTS = ['', '-j', '-p'] as const;
 
-export const SCENARIOS: readonly Scenario[] = [...GENERAL, ...MAPS, ...PROGRAMS];
+export const SCENARIOS: readonly Scenario[] = [...GENERAL, ...MAPS, ...PROGRAMS, ...HOOKS];

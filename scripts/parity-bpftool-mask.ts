@@ -8,6 +8,8 @@ const ALWAYS: readonly Mask[] = [
   [/^\d+: (?=\S+ {2})/gm, '#: '],
   [/"(id|btf_id|prog_id|map_id|inner_map_id|link_id)":( ?)\d+/g, '"$1":$2#'],
   [/\b(btf_id|prog|map_id|prog_id) \d+/g, '$1 #'],
+  [/^( {4})?\d+ +(?=cgroup_)/gm, '$1# '],
+  [/\b(generic|driver) id \d+/g, '$1 id #'],
   [/map_ids [\d,]+/g, 'map_ids #'],
   [/("map_ids":) ?\[[^\]]*\]/g, '$1#'],
   [/map\[id:\d+\]/g, 'map[id:#]'],

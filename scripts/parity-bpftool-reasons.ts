@@ -37,6 +37,16 @@ const REASONS: readonly Reason[] = [
     why: 'bpftool breaks the line inside a string of JSON there',
   },
   {
+    kernels: BOTH,
+    line: /^-[jp] btf dump file \S+ format$/,
+    why: 'bpftool breaks the line inside a string of JSON there',
+  },
+  {
+    kernels: BOTH,
+    line: /net (show|list)|net attach xdp .* bogus$/,
+    why: 'later versions of bpftool list netfilter, and know prepend',
+  },
+  {
     kernels: ['embedded'],
     line: /type array_of_maps key 4 value 4 entries 2 name pb_none$/,
     why: 'an inner map that is left out is file descriptor 0: on Linux a standard stream, in the embedded kernel nothing',

@@ -1,6 +1,6 @@
 /** Runs the scenarios on one side: bpftool, `skep --kernel linux`, or `skep` on an embedded kernel. */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runCli } from '../src/cli/cli.ts';
 import { embeddedWorld, kernelOptions } from '../src/cli/world/embedded.ts';
@@ -9,6 +9,9 @@ import { type Answer, LAYOUTS, SCENARIOS, type Scenario, type Side } from './par
 
 const INSTANCE = `parity${process.pid}`;
 const BPFFS = '/sys/fs/bpf';
+/** Where the cgroups of version 2 are: alone, or beside those of version 1. */
+const CGROUPS = existsSync('/sys/fs/cgroup/unified') ? '/sys/fs/cgroup/unified' : '/sys/fs/cgroup';
+const CGROUP = `${CGROUPS}/skep_parity`;
 
 interface Outcome {
   readonly stdout: string;
@@ -73,10 +76,20 @@ class Runner {
     return { stdout, stderr, code: status ?? -1 };
   }
 
-  /** Removes all that a scenario pinned. */
+  /** Makes the cgroup that the scenario uses. */
+  prepare(): void {
+    if (this.#side !== 'embedded') mkdirSync(CGROUP, { recursive: true });
+    else if (this.#cli === undefined) {
+      this.#kernel ??= createKernel(kernelOptions());
+      this.#kernel.files.mkdir(CGROUP);
+    }
+  }
+
+  /** Removes all that a scenario made. */
   clear(): void {
     if (this.#side === 'embedded') {
       this.#kernel?.close();
+      this.#kernel = undefined;
       if (this.#cli !== undefined) {
         spawnSync(process.execPath, [this.#cli, 'kernel', 'stop', '--instance', INSTANCE]);
       }
@@ -85,6 +98,7 @@ class Runner {
     for (const name of readdirSync(BPFFS)) {
       if (!name.endsWith('.debug')) rmSync(join(BPFFS, name), { recursive: true, force: true });
     }
+    rmdirSync(CGROUP);
   }
 
   /** `{id map PATH}`, `{tag prog PATH}`: what the side itself says of a pin. */
@@ -118,7 +132,8 @@ async function runScenario(
   const answers: Answer[] = [];
   for (const line of scenario.lines) {
     const { command, input } = typeof line === 'string' ? { command: line, input: undefined } : line;
-    const argv = words(await runner.resolve(command.replaceAll('{root}', root)));
+    const placed = command.replaceAll('{root}', root).replaceAll('{cgroup}', CGROUP);
+    const argv = words(await runner.resolve(placed));
     const outcome = await runner.run([...(layout === '' ? [] : [layout]), ...argv], input);
     answers.push({ scenario: scenario.name, line: `${layout} ${command}`.trim(), ...outcome });
   }
@@ -149,6 +164,7 @@ export async function runSide(
         writeFileSync(join(folder, name), bytes);
       const runner = new Runner(side, cli, folder);
       try {
+        runner.prepare();
         answers.push(...(await runScenario(runner, scenario, layout, process.cwd())));
       } finally {
         runner.clear();

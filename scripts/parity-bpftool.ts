@@ -83,7 +83,7 @@ function answersOf(which: Side, cli: string | undefined, work: string): readonly
   if (cli !== undefined) own.push('--cli', cli);
   const only = option('--only');
   const argv = [process.execPath, ...own, ...(only === undefined ? [] : ['--only', only])];
-  const { stdout, stderr, status } = spawnSync('unshare', ['-m', '--propagation', 'private', ...argv], {
+  const { stdout, stderr, status } = spawnSync('unshare', ['-m', '-n', '--propagation', 'private', ...argv], {
     encoding: 'utf8',
     maxBuffer: 1 << 30,
   });

@@ -9,7 +9,7 @@ import { btfInfo } from './source.ts';
 /** `btf show [id BTF_ID]`. */
 export async function showBtf(call: Call): Promise<void> {
   const { words, out } = call;
-  const only = words.left > 0 ? takeId(call) : undefined;
+  const only = words.left === 2 ? takeId(call) : undefined;
   words.end();
   const { kernel } = await call.world();
   if (only !== undefined) {

@@ -6,7 +6,7 @@ import type { BtfId, BtfInfo, Fd, Kernel } from '../../sys/index.ts';
 import { readWhole } from '../files.ts';
 import type { Call } from '../grammar/call.ts';
 import { absolute } from '../grammar/command-line.ts';
-import { attempt, attemptOrErrno } from '../grammar/refusal.ts';
+import { attempt, attemptOrErrno, strerror } from '../grammar/refusal.ts';
 import type { World } from '../world/world.ts';
 
 /** Where Linux shows its own types and those of its modules. */
@@ -53,7 +53,16 @@ export function btfInfo(kernel: Kernel, fd: Fd): BtfInfo {
 /** The BTF of that id; that of a module continues the kernel's. */
 export function kernelBtf(call: Call, { kernel }: World, id: number): Btf {
   return attemptOrErrno(`get btf by id (${id})`, () => {
-    const fd = kernel.bpf.btf_get_fd_by_id({ btf_id: id as BtfId });
+    let fd: Fd;
+    try {
+      fd = kernel.bpf.btf_get_fd_by_id({ btf_id: id as BtfId });
+    } catch (error) {
+      // bpftool looks at it twice, and says so twice.
+      if (call.flags.baseBtf === undefined) {
+        call.out.error(`can't get BTF object by id (${id}): ${strerror(error)}`);
+      }
+      throw error;
+    }
     const info = btfInfo(kernel, fd);
     kernel.closeFd(fd);
     let base = baseBtf(call);

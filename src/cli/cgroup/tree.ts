@@ -2,6 +2,7 @@ import { InputError } from '../../base/error.ts';
 import type { Kernel } from '../../sys/index.ts';
 import type { Call } from '../grammar/call.ts';
 import { absolute } from '../grammar/command-line.ts';
+import { Failed } from '../grammar/refusal.ts';
 import { openCgroup } from './open.ts';
 import { CgroupPrograms, takeEffective } from './programs.ts';
 
@@ -27,6 +28,10 @@ export async function showTree(call: Call): Promise<void> {
       for (const [type, result] of found) programs.show(type, result, depth > 0);
       out.json?.endArray().endObject();
     }
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    out.failure(error);
+    throw new Failed();
   } finally {
     out.json?.endArray();
   }

@@ -6,7 +6,7 @@ import { readBtfFile } from '../btf/source.ts';
 import { fileError, readWhole } from '../files.ts';
 import type { Call } from '../grammar/call.ts';
 import { absolute } from '../grammar/command-line.ts';
-import { attemptOrErrno, Usage } from '../grammar/refusal.ts';
+import { attemptOrErrno, strerror, Usage } from '../grammar/refusal.ts';
 
 /** `gen min_core_btf INPUT OUTPUT OBJECT…`: what the objects' relocations need of a kernel's BTF. */
 export async function generateMinCoreBtf(call: Call): Promise<void> {
@@ -14,9 +14,14 @@ export async function generateMinCoreBtf(call: Call): Promise<void> {
   if (words.left < 3) throw new Usage();
   const input = words.take();
   const output = words.take();
-  const target = attemptOrErrno(`failed to load BTF from ${input}`, () =>
-    readBtfFile(absolute(call, input), input),
-  );
+  const target = attemptOrErrno('failed to allocate info structure', () => {
+    try {
+      return readBtfFile(absolute(call, input), input);
+    } catch (error) {
+      out.error(`failed parsing '${input}' BTF file: ${strerror(error)}`);
+      throw error;
+    }
+  });
   const minimizer = new BtfMinimizer(target);
   for (const file of words.rest) minimizer.add(relocated(call, file));
   words.skip(words.left);
@@ -26,7 +31,6 @@ export async function generateMinCoreBtf(call: Call): Promise<void> {
   } catch (error) {
     throw fileError(error, 'cli-write', `writing ${output}`);
   }
-  out.done();
 }
 
 function relocated(call: Call, file: string) {

@@ -42,9 +42,8 @@ function attempting(what: string, action: () => void): Promise<void> {
 }
 
 /** `net attach ATTACH_TYPE PROG dev NAME [overwrite | prepend]`. */
-export const attachToDevice = (call: Call): Promise<void> =>
-  exitWith(INVALID, async () => {
-    const { words, out } = call;
+export async function attachToDevice(call: Call): Promise<void> {
+  const attach = await reading(call, async (words) => {
     words.need(5);
     const { name, hook } = takeType(call);
     const world = await call.world();
@@ -65,7 +64,7 @@ export const attachToDevice = (call: Call): Promise<void> =>
       throw new InputError('cli-net', "'prepend' is only supported for tcx_ingress/tcx_egress");
     }
     const { kernel } = world;
-    await attempting(`interface ${name} attach failed`, () => {
+    const run = () => {
       if (hook.kind === 'xdp') {
         kernel.net.xdp_set({
           ifindex,
@@ -81,21 +80,34 @@ export const attachToDevice = (call: Call): Promise<void> =>
           attach_flags: option === 'prepend' ? ATTACH_FLAGS.BPF_F_BEFORE : 0,
         });
       }
-    });
-    out.done();
+    };
+    return { name, run };
   });
+  await attempting(`interface ${attach.name} attach failed`, attach.run);
+  call.out.done();
+}
 
 /** `net detach ATTACH_TYPE dev NAME`. */
-export const detachFromDevice = (call: Call): Promise<void> =>
-  exitWith(INVALID, async () => {
-    const { words, out } = call;
+export async function detachFromDevice(call: Call): Promise<void> {
+  const { name, run } = await reading(call, async (words) => {
     words.need(3);
     const { name, hook } = takeType(call);
     const world = await call.world();
     const ifindex = takeDevice(call, world);
-    await attempting(`interface ${name} detach failed`, () => detach(world.kernel, hook, ifindex));
-    out.done();
+    return { name, run: () => detach(world.kernel, hook, ifindex) };
   });
+  await attempting(`interface ${name} detach failed`, run);
+  call.out.done();
+}
+
+/** Reads a command line; what is wrong with it has the exit code of EINVAL. */
+async function reading<T>(call: Call, read: (words: Call['words']) => Promise<T>): Promise<T> {
+  let found: { readonly value: T } | undefined;
+  await exitWith(INVALID, async () => {
+    found = { value: await read(call.words) };
+  });
+  return found!.value;
+}
 
 function detach(kernel: Kernel, hook: Hook, ifindex: number): void {
   if (hook.kind === 'xdp') kernel.net.xdp_set({ ifindex, ...(hook.mode && { mode: hook.mode }) });

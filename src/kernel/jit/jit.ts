@@ -76,12 +76,18 @@ export class Jit {
       this.#cpu = -1;
     }
     const index = this.#indexOf(program);
+    let compiled: CompiledProgram;
+    try {
+      compiled = this.#instantiate(program, index);
+    } catch (error) {
+      this.#forget(program);
+      throw error;
+    }
     const { onEnd } = program;
     program.onEnd = () => {
       this.#forget(program);
       onEnd?.();
     };
-    const compiled = this.#instantiate(program, index);
     this.#compiled.set(program, compiled);
     return compiled;
   }
