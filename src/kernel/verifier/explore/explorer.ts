@@ -413,6 +413,7 @@ export class Explorer implements EqualityRules {
   /** Begins a new function to verify on its own: what was remembered of the last is of no use. */
   restart(state: VerifierState, insnIdx: number): void {
     this.buckets = [];
+    this.loops.clear();
     this.pending.length = 0;
     this.state = state;
     this.insnIdx = insnIdx;

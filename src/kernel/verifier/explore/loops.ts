@@ -39,6 +39,10 @@ export class LoopVisits {
     }
     return visit;
   }
+  /** A function that is verified on its own has none from before. */
+  clear(): void {
+    this.visits.clear();
+  }
 }
 
 /** Names the outermost loop that a state is in, with the calls that lead to it; `undefined` outside loops. */
@@ -65,6 +69,20 @@ export function enterScc(ex: Explorer, state: VerifierState): void {
   if (visit.entry !== null) return;
   visit.entry = state;
   if (ex.log.wantsStates) ex.log.write(`SCC enter ${label(key)}\n`);
+}
+
+/**
+ * A path that ends inside a loop ends at one of the loop's remembered states. Where an exception leaves the loop before
+ * any state of it was remembered, Linux takes itself to be wrong.
+ */
+export function checkEnded(ex: Explorer, ended: VerifierState): void {
+  if (ended.speculative) return;
+  const key = loopKey(ex, ended);
+  if (key === undefined || ex.loops.find(key) !== undefined) return;
+  ex.refuse('lost-track', `verifier bug: scc exit: no visit info for call chain ${label(key)}`, {
+    reason: 'an exception leaves a loop before the first of its states was remembered',
+    hint: 'throw the exception outside of the loop',
+  });
 }
 
 export function exitScc(ex: Explorer, state: VerifierState): void {

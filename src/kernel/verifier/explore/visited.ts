@@ -8,7 +8,7 @@ import { statesEqual } from './equal.ts';
 import type { Explorer } from './explorer.ts';
 import { type Frame, SLOT_BYTES, STACK_ITER } from './frame.ts';
 import { JumpHistory } from './history.ts';
-import { addBackedge, enterScc, exitScc, hasBackedges } from './loops.ts';
+import { addBackedge, checkEnded, enterScc, exitScc, hasBackedges } from './loops.ts';
 import { UNINIT } from './reg.ts';
 import { PTR_TO_STACK } from './reg-type.ts';
 import { VerifierState } from './state.ts';
@@ -222,6 +222,7 @@ function sameCallsites(a: VerifierState, b: VerifierState): boolean {
 
 /** A path ended: tells the states that it came from, which are finished when it was their last. */
 export function pathEnded(ex: Explorer, ended: VerifierState): void {
+  checkEnded(ex, ended);
   let state = ended.parent;
   while (state !== null) {
     state.branches--;
