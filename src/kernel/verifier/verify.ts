@@ -15,6 +15,7 @@ import { exploreProgram } from './explore/entry.ts';
 import { type ExploreCaps, Explorer, Refused } from './explore/explorer.ts';
 import { type Counts, Log } from './explore/log.ts';
 import { proofs } from './explore/proofs.ts';
+import { addRewrittenStack } from './explore/rewritten-stack.ts';
 import { checkCallChains } from './explore/stack-depth.ts';
 import { checkTailCalls } from './explore/tail-calls.ts';
 import { isGplCompatible } from './license.ts';
@@ -103,6 +104,7 @@ function run(program: ProgramInput, environment: VerifyEnvironment, tracing: boo
     ex = new Explorer(made, plan, log, capabilities(environment));
     ex.tracing = tracing;
     refusal = explored(ex) ?? afterwards(made, log);
+    if (refusal === undefined) addRewrittenStack(made, ex);
     if (refusal === undefined && environment.capabilities.bpf) {
       removeDead(made, ex);
       refusal = checkFunctionLoads(made, ex, log);

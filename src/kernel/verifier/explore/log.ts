@@ -280,7 +280,7 @@ export class Log {
     if (this.level === 0) return '';
     const { processed, maxStatesPerInsn, totalStates, peakStates } = counts;
     const kept = this.draft.subprograms.filter(({ removed }) => removed !== true);
-    const depths = kept.map(({ stackDepth }) => stackDepth).join('+');
+    const depths = kept.map(({ stackDepth, rewrittenStack = 0 }) => stackDepth + rewrittenStack).join('+');
     // How long it took depends on the machine: the embedded kernel says the same for the same input.
     const stats = (this.level & COUNTS) === 0 ? '' : `verification time 0 usec\nstack depth ${depths}\n`;
     return (

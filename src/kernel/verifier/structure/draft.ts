@@ -12,6 +12,8 @@ export interface DraftSubprogram {
   hasLdAbs: boolean;
   tailCallReachable: boolean;
   stackDepth: number;
+  /** Bytes of stack that Linux's rewriting of the verified program adds. */
+  rewrittenStack?: number;
   /** From BTF: a global function is verified on its own. Absent without function info. */
   linkage?: BtfLinkage;
   /** The FUNC that function info names, in the program's BTF. */
