@@ -72,6 +72,7 @@ export {
 } from './kinds.ts';
 export { BtfMinimizer, type RelocatedObject } from './minimize.ts';
 export { essentialName } from './name-index.ts';
+export { withReferences } from './references.ts';
 export {
   alignOf,
   type Field,

@@ -9,6 +9,7 @@ import { CoreRelocator } from './core.ts';
 import type { CoreSpec } from './core-spec.ts';
 import { BtfBuilder } from './encode.ts';
 import type { CoreRelo } from './ext.ts';
+import { withReferences } from './references.ts';
 import { skipQualifiers } from './size.ts';
 import type { BtfDeclaredType, BtfType, BtfTypeId } from './type.ts';
 
@@ -118,7 +119,7 @@ export class BtfMinimizer {
           ? { ...type, members: type.members.filter((_, index) => members?.has(index)) }
           : type;
       // What was not kept is behind a pointer, and no relocation looks there.
-      builder.add(renumbered(own, (other) => ids.get(other) ?? (0 as BtfTypeId)));
+      builder.add(withReferences(own, (other) => ids.get(other) ?? (0 as BtfTypeId)));
     }
     return builder.encode();
   }
@@ -146,26 +147,5 @@ function referred(type: BtfType): BtfTypeId[] {
       return [type.returns, ...type.params.map((param) => param.type)];
     default:
       return 'type' in type ? [type.type] : [];
-  }
-}
-
-/** The type with its references turned into others. */
-function renumbered(type: BtfDeclaredType, id: (old: BtfTypeId) => BtfTypeId): BtfDeclaredType {
-  switch (type.kind) {
-    case 'array':
-      return { ...type, type: id(type.type), indexType: id(type.indexType) };
-    case 'struct':
-    case 'union':
-      return { ...type, members: type.members.map((member) => ({ ...member, type: id(member.type) })) };
-    case 'func_proto':
-      return {
-        ...type,
-        returns: id(type.returns),
-        params: type.params.map((param) => ({ ...param, type: id(param.type) })),
-      };
-    case 'datasec':
-      return { ...type, vars: type.vars.map((variable) => ({ ...variable, type: id(variable.type) })) };
-    default:
-      return 'type' in type ? { ...type, type: id(type.type) } : type;
   }
 }

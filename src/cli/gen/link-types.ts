@@ -10,11 +10,12 @@ import {
   type BtfTypeId,
   type BtfVarInfo,
   encodeBtfExt,
+  withReferences,
 } from '../../btf/index.ts';
 import type { ElfFile, ElfSectionInput } from '../../elf/index.ts';
 import type { ElfLinker, LinkedPlace } from '../../elf/link.ts';
 import { mapDifference, type TypeSource, typeDifference } from './compatible.ts';
-import { uniqueTypes, withReferences } from './unique-types.ts';
+import { uniqueTypes } from './unique-types.ts';
 
 const MAPS = '.maps';
 const PARTS = ['funcInfo', 'lineInfo', 'coreRelos'] as const;

@@ -33,10 +33,8 @@ export interface Effects {
   readonly programs: readonly Program[];
 }
 
-/** Helpers that take the context and only look at, or write into, the bytes that the packet has. */
-const IN_PLACE: ReadonlySet<Helper> = new Set<Helper>([
-  'tail_call',
-  'perf_event_output',
+/** Helpers that only look at, or write into, the bytes that the packet has. */
+export const ON_PACKET = [
   'xdp_get_buff_len',
   'xdp_load_bytes',
   'xdp_store_bytes',
@@ -51,7 +49,10 @@ const IN_PLACE: ReadonlySet<Helper> = new Set<Helper>([
   'set_hash',
   'set_hash_invalid',
   'get_hash_recalc',
-]);
+] as const satisfies readonly Helper[];
+
+/** Helpers that take the context and leave the packet where it is. */
+const IN_PLACE: ReadonlySet<Helper> = new Set<Helper>(['tail_call', 'perf_event_output', ...ON_PACKET]);
 
 /** Of these, those that leave no trace in the context. */
 const LOOKS: ReadonlySet<Helper> = new Set<Helper>([

@@ -3,6 +3,7 @@ import { Bug } from '../../base/error.ts';
 import { helperId } from '../../sys/helper-ids.ts';
 import type { Helper } from '../../sys/index.ts';
 import type { ProgType } from '../../sys/tables.ts';
+import { ON_PACKET } from '../batch/effects.ts';
 import { JitFault } from '../jit/jit-fault.ts';
 import { lowerHelper } from '../jit/lower.ts';
 import type { JitRun } from '../jit/run.ts';
@@ -30,20 +31,7 @@ const ALONE: ReadonlySet<string> = new Set<Helper>([
   'xdp_adjust_head',
   'xdp_adjust_tail',
   'xdp_adjust_meta',
-  'xdp_get_buff_len',
-  'xdp_load_bytes',
-  'xdp_store_bytes',
-  'skb_load_bytes',
-  'skb_store_bytes',
-  'skb_pull_data',
-  'l3_csum_replace',
-  'l4_csum_replace',
-  'csum_update',
-  'csum_level',
-  'skb_change_type',
-  'set_hash',
-  'set_hash_invalid',
-  'get_hash_recalc',
+  ...ON_PACKET,
 ]);
 
 const ABORT = 'abort';
