@@ -122,6 +122,13 @@ describe('verify', () => {
     expect(isRejection(result) && result.problem).toContain('bpf_ktime_get_ns#5');
   });
 
+  it('counts the stack that rewritten instructions take', () => {
+    const store: Raw = [0x7a, 10, 0, -8];
+    const depth = (insns: Raw[]) => /stack depth (.*)/.exec(load(insns, {}, { logLevel: 4 }).log)?.[1];
+    expect(depth([store, [0xe5, 0, 0, 1], [0x05, 0, 0, -2], R0, EXIT])).toBe('24');
+    expect(depth([store, [0xe5, 0, 0, 0], R0, EXIT])).toBe('8');
+  });
+
   it('gives functions, maps and their instructions', () => {
     const result = load([[0x18, 1, 1, 0, 5], NEXT, [0x7a, 10, 0, -16], call(1), EXIT, R0, EXIT]);
     if (isRejection(result)) throw new Error(result.problem);
