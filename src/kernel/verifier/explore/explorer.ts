@@ -25,7 +25,7 @@ import { JumpEntry, type JumpFacts, JumpHistory } from './history.ts';
 import { IdMap } from './ids.ts';
 import { checkInsn } from './insn.ts';
 import type { Log } from './log.ts';
-import { LoopVisits } from './loops.ts';
+import { hasBackedges, LoopVisits } from './loops.ts';
 import { checkLoadsPackets } from './packet-load.ts';
 import type { Plan } from './plan.ts';
 import { readReg } from './regs.ts';
@@ -219,17 +219,17 @@ export class Explorer implements EqualityRules {
   notePeak(): void {
     this.peakStates = Math.max(this.peakStates, this.kept + this.zombies + this.backedges);
   }
-  /** A remembered state is dropped; while paths from it are open it still takes memory. */
+  /** A remembered state is dropped; while paths from it are open or its loop is not finished it still takes memory. */
   forget(state: VerifierState): void {
     this.kept--;
-    if (state.branches > 0) {
+    if (state.branches > 0 || hasBackedges(this, state)) {
       state.forgotten = true;
       this.zombies++;
     }
   }
-  /** The last path from a state ended. */
+  /** The last path from a state ended. One whose loop is not finished is kept to the end. */
   finished(state: VerifierState): void {
-    if (state.forgotten) this.zombies--;
+    if (state.forgotten && !hasBackedges(this, state)) this.zombies--;
   }
 
   /** Adds to what the path's history knows of the current instruction. */
