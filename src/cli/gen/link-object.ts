@@ -7,7 +7,7 @@ import { errnoId, isErrno } from '../../sys/index.ts';
 import { fileError, readWhole } from '../files.ts';
 import type { Call } from '../grammar/call.ts';
 import { absolute } from '../grammar/command-line.ts';
-import { errnoExit, errnoOf, exitWith, INVALID, refusedAs, strerror } from '../grammar/refusal.ts';
+import { attemptAsOrErrno, errnoOf, exitWith, INVALID, strerror } from '../grammar/refusal.ts';
 import { TypeLinker } from './link-types.ts';
 
 /** An object file to be linked. */
@@ -22,8 +22,7 @@ export async function linkObject(call: Call): Promise<void> {
   const { words } = call;
   words.need(2);
   const output = words.take();
-  const inputs: ObjectInput[] = [];
-  for (const name of words.rest) inputs.push({ name, bytes: await readInput(call, name) });
+  const inputs = words.rest.map((name): ObjectInput => ({ name, bytes: readInput(call, name) }));
   words.skip(words.left);
   await exitWith(INVALID, async () => {
     const linked = linkObjects(inputs);
@@ -35,16 +34,13 @@ export async function linkObject(call: Call): Promise<void> {
   });
 }
 
-async function readInput(call: Call, name: string): Promise<Uint8Array> {
-  try {
-    return readWhole(absolute(call, name));
-  } catch (error) {
+function readInput(call: Call, name: string): Uint8Array {
+  const words = (error: unknown) => {
     const errno = errnoOf(error);
     const number = errno !== undefined && isErrno(errno) ? ` (${errnoId(errno)})` : '';
-    const failure = refusedAs(`failed to link '${name}': ${strerror(error)}${number}`, error);
-    await exitWith(errnoExit(error), () => Promise.reject(failure));
-    throw failure;
-  }
+    return `failed to link '${name}': ${strerror(error)}${number}`;
+  };
+  return attemptAsOrErrno(words, () => readWhole(absolute(call, name)));
 }
 
 /**

@@ -39,10 +39,10 @@ export function exitCodeOf(error: unknown): number {
   return (typeof error === 'object' && error !== null && exitCodes.get(error)) || FAILURE;
 }
 
-/** Does what is given; a failure of it has that exit code. */
-export async function exitWith(code: number, action: () => Promise<void>): Promise<void> {
+/** Does what is given; a failure of it has that exit code, whatever code it had. */
+export async function exitWith<T>(code: number, action: () => Promise<T>): Promise<T> {
   try {
-    await action();
+    return await action();
   } catch (error) {
     if (error instanceof InputError) exitCodes.set(error, code);
     throw error;
@@ -101,10 +101,20 @@ export function attempt<T>(what: string, call: () => T): T {
 
 /** As {@link attempt}, for commands that answer the negated errno. */
 export function attemptOrErrno<T>(what: string, call: () => T): T {
+  return orErrno((error) => refused(what, error), call);
+}
+
+/** As {@link attemptOrErrno}, in words of the command's own. */
+export function attemptAsOrErrno<T>(message: string | ((error: unknown) => string), call: () => T): T {
+  const words = typeof message === 'string' ? () => message : message;
+  return orErrno((error) => refusedAs(words(error), error), call);
+}
+
+function orErrno<T>(toFailure: (error: unknown) => Error, call: () => T): T {
   try {
     return call();
   } catch (error) {
-    const failure = refused(what, error);
+    const failure = toFailure(error);
     exitCodes.set(failure, errnoExit(error));
     throw failure;
   }

@@ -5,7 +5,7 @@ import { readWhole } from '../files.ts';
 import type { Call } from '../grammar/call.ts';
 import { absolute } from '../grammar/command-line.ts';
 import { pinFd } from '../grammar/pins.ts';
-import { errnoExit, exitWith, refusedAs, Usage } from '../grammar/refusal.ts';
+import { attemptAsOrErrno, refusedAs, Usage } from '../grammar/refusal.ts';
 import { takeMap } from '../grammar/selectors.ts';
 
 /** `iter pin OBJ PATH [map MAP]`: the object's first program becomes a file that is read by `cat`. */
@@ -21,7 +21,7 @@ export async function pinIterator(call: Call): Promise<void> {
     map = takeMap(call, world);
   }
   words.end();
-  const bytes = await orErrno(`can't open objfile ${file}`, () => readWhole(absolute(call, file)));
+  const bytes = attemptAsOrErrno(`can't open objfile ${file}`, () => readWhole(absolute(call, file)));
   let object: LoadedObject;
   try {
     object = loadObject(world.kernel, parseObject(bytes, file));
@@ -31,7 +31,7 @@ export async function pinIterator(call: Call): Promise<void> {
   try {
     const [program] = object.programs.values();
     if (!program) throw new InputError('cli-iter', `can't find bpf program in objfile ${file}`);
-    const link = await orErrno(`attach_iter failed for program ${program.name}`, () =>
+    const link = attemptAsOrErrno(`attach_iter failed for program ${program.name}`, () =>
       program.attachIterator(map === undefined ? {} : { map }),
     );
     pinFd(call, world, link.fd, path);
@@ -39,17 +39,4 @@ export async function pinIterator(call: Call): Promise<void> {
     object.close();
   }
   out.done();
-}
-
-/** Does what may fail; the exit code is the negated errno. */
-async function orErrno<T>(what: string, action: () => T): Promise<T> {
-  let done: { readonly value: T } | undefined;
-  try {
-    done = { value: action() };
-  } catch (error) {
-    await exitWith(errnoExit(error), async () => {
-      throw refusedAs(what, error);
-    });
-  }
-  return done!.value;
 }

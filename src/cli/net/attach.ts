@@ -1,7 +1,7 @@
 import { InputError } from '../../base/error.ts';
 import { ATTACH_FLAGS, type AttachType, type Kernel, type XdpMode } from '../../sys/index.ts';
 import type { Call } from '../grammar/call.ts';
-import { errnoExit, exitWith, refused } from '../grammar/refusal.ts';
+import { attemptOrErrno, exitWith, INVALID } from '../grammar/refusal.ts';
 import { takeProgram } from '../grammar/selectors.ts';
 import { isPrefix } from '../grammar/words.ts';
 import { takeDevice } from './device.ts';
@@ -19,8 +19,6 @@ const TYPES: Readonly<Record<string, Hook>> = {
   tcx_ingress: { kind: 'tcx', type: 'tcx_ingress' },
   tcx_egress: { kind: 'tcx', type: 'tcx_egress' },
 };
-/** -EINVAL, which these commands answer. */
-const INVALID = 234;
 
 function takeType({ words }: Call): { readonly name: string; readonly hook: Hook } {
   const word = words.take();
@@ -29,21 +27,11 @@ function takeType({ words }: Call): { readonly name: string; readonly hook: Hook
   return { name, hook: TYPES[name]! };
 }
 
-/** Does what may be refused by the kernel; the exit code is the negated errno. */
-function attempting(what: string, action: () => void): Promise<void> {
-  try {
-    action();
-    return Promise.resolve();
-  } catch (error) {
-    return exitWith(errnoExit(error), async () => {
-      throw refused(what, error);
-    });
-  }
-}
-
 /** `net attach ATTACH_TYPE PROG dev NAME [overwrite | prepend]`. */
 export async function attachToDevice(call: Call): Promise<void> {
-  const attach = await reading(call, async (words) => {
+  const { words } = call;
+  // What is wrong with the command line has the exit code of EINVAL.
+  const { name, run } = await exitWith(INVALID, async () => {
     words.need(5);
     const { name, hook } = takeType(call);
     const world = await call.world();
@@ -83,30 +71,21 @@ export async function attachToDevice(call: Call): Promise<void> {
     };
     return { name, run };
   });
-  await attempting(`interface ${attach.name} attach failed`, attach.run);
+  attemptOrErrno(`interface ${name} attach failed`, run);
   call.out.done();
 }
 
 /** `net detach ATTACH_TYPE dev NAME`. */
 export async function detachFromDevice(call: Call): Promise<void> {
-  const { name, run } = await reading(call, async (words) => {
-    words.need(3);
+  const { name, run } = await exitWith(INVALID, async () => {
+    call.words.need(3);
     const { name, hook } = takeType(call);
     const world = await call.world();
     const ifindex = takeDevice(call, world);
     return { name, run: () => detach(world.kernel, hook, ifindex) };
   });
-  await attempting(`interface ${name} detach failed`, run);
+  attemptOrErrno(`interface ${name} detach failed`, run);
   call.out.done();
-}
-
-/** Reads a command line; what is wrong with it has the exit code of EINVAL. */
-async function reading<T>(call: Call, read: (words: Call['words']) => Promise<T>): Promise<T> {
-  let found: { readonly value: T } | undefined;
-  await exitWith(INVALID, async () => {
-    found = { value: await read(call.words) };
-  });
-  return found!.value;
 }
 
 function detach(kernel: Kernel, hook: Hook, ifindex: number): void {
