@@ -83,3 +83,14 @@ export class ByteView {
 }
 
 const decoder = new TextDecoder();
+
+/** Runs of bytes one behind the other, copied. */
+export function concatBytes(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}

@@ -1,4 +1,5 @@
 /** Writes relocatable ELF64 files: the given sections and symbols, and the tables that ELF wants beside them. */
+import { concatBytes } from '../base/bytes.ts';
 import { Bug } from '../base/error.ts';
 import {
   ELF_TYPE,
@@ -84,18 +85,8 @@ class StringTable {
   }
 
   bytes(): Uint8Array {
-    return concat(this.#chunks);
+    return concatBytes(this.#chunks);
   }
-}
-
-function concat(chunks: readonly Uint8Array[]): Uint8Array {
-  const out = new Uint8Array(chunks.reduce((sum, c) => sum + c.length, 0));
-  let at = 0;
-  for (const chunk of chunks) {
-    out.set(chunk, at);
-    at += chunk.length;
-  }
-  return out;
 }
 
 /** Writes a relocatable ELF64 object. Local symbols are put first, as ELF wants, and relocations follow them. */

@@ -1,4 +1,5 @@
 /** netlink(7): messages, their attributes, and a socket that asks the kernel and waits for its answer. */
+import { concatBytes } from '../base/bytes.ts';
 import { InputError } from '../base/error.ts';
 import { alignUp } from '../base/layout.ts';
 import { errnoName, errnoText, isErrno } from '../sys/index.ts';
@@ -65,7 +66,7 @@ export function encodeAttributes(attributes: readonly Attribute[]): Uint8Array {
     bytes.set(payload, ATTRIBUTE);
     return bytes;
   });
-  return concat(parts);
+  return concatBytes(parts);
 }
 
 /** The attributes in a run of bytes, by type. A later one of the same type counts; what is cut off ends it. */
@@ -182,7 +183,7 @@ function encode(request: Request, sequence: number): Uint8Array {
   const head = new Uint8Array(alignUp(request.head.length, 4));
   head.set(request.head);
   const attributes = encodeAttributes(request.attributes ?? []);
-  const bytes = concat([new Uint8Array(HEADER), head, attributes]);
+  const bytes = concatBytes([new Uint8Array(HEADER), head, attributes]);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, bytes.length, true);
   view.setUint16(4, request.type, true);
@@ -214,14 +215,4 @@ function failure(doing: string, number: number, words?: string): InputError {
   return new InputError('linux-netlink', `${doing}: ${text} (${errno})${advice ? `: ${advice}` : ''}`, {
     errno,
   });
-}
-
-function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
 }

@@ -1,3 +1,4 @@
+import { concatBytes } from '../base/bytes.ts';
 import { InputError } from '../base/error.ts';
 import { ETHERNET, type LinkType } from './linktype.ts';
 import { type CaptureFormat, type CaptureInterface, MAX_PACKET, type Packet } from './packet.ts';
@@ -63,7 +64,7 @@ export class CaptureWriter {
         view.setBigInt64(16, -1n, this.#little);
       });
       const first = this.addInterface(this.#options).bytes;
-      return concat([section, first]);
+      return concatBytes([section, first]);
     }
     const resolution = this.#options.resolution ?? 'us';
     this.#ticks.push(resolution);
@@ -195,16 +196,6 @@ function optionsSize(list: readonly Option[]): number {
   return size;
 }
 
-function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
-}
-
 /** A whole capture in memory, its interface as in the packets' first. */
 export function writeCapture(packets: Iterable<Packet>, options: CaptureWriterOptions = {}): Uint8Array {
   const parts: Uint8Array[] = [];
@@ -234,5 +225,5 @@ export function writeCapture(packets: Iterable<Packet>, options: CaptureWriterOp
     parts.push(writer.packet({ ...packet, interfaceId }));
   }
   if (writer === undefined) parts.push(new CaptureWriter(options).header());
-  return concat(parts);
+  return concatBytes(parts);
 }

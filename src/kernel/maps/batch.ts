@@ -1,4 +1,5 @@
 /** Batches by walking keys, as every type has them that doesn't walk its own buckets. */
+import { concatBytes } from '../../base/bytes.ts';
 import { type BatchRead, type BpfMap, errno, type Status } from './map.ts';
 
 /** What was read, in buffers that grow. */
@@ -16,20 +17,14 @@ export class BatchBuffer {
   }
 
   done(status: Status, cursor?: Uint8Array<ArrayBuffer>): BatchRead {
-    const result = { status, count: this.count, keys: join(this.#keys), values: join(this.#values) };
+    const result = {
+      status,
+      count: this.count,
+      keys: concatBytes(this.#keys),
+      values: concatBytes(this.#values),
+    };
     return cursor ? { ...result, cursor } : result;
   }
-}
-
-function join(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const size = parts.reduce((sum, part) => sum + part.length, 0);
-  const bytes = new Uint8Array(size);
-  let offset = 0;
-  for (const part of parts) {
-    bytes.set(part, offset);
-    offset += part.length;
-  }
-  return bytes;
 }
 
 /** The cursor is the last key that was read; the end of the map is `ENOENT`. */

@@ -1,4 +1,5 @@
 /** Iterators: programs that a reader runs on each of the kernel's tasks, maps, sockets. */
+import { concatBytes } from '../../base/bytes.ts';
 import { struct, u32, u64 } from '../../base/layout.ts';
 import type { Fd, LinkCreateAttr } from '../../sys/index.ts';
 import type { LoadedProgram } from '../program.ts';
@@ -48,13 +49,7 @@ export class IteratorLink extends BpfLink {
         if (part.length === 0) break;
         parts.push(part);
       }
-      const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-      let at = 0;
-      for (const part of parts) {
-        bytes.set(part, at);
-        at += part.length;
-      }
-      return bytes;
+      return concatBytes(parts);
     } finally {
       this.kernel.closeFd(fd);
     }
