@@ -9,7 +9,7 @@
  * ```
  */
 
-export { parsePrefix } from './address.ts';
+export { formatIpv4, formatIpv6, parsePrefix } from './address.ts';
 export type { AttachOptions } from './attach/auto.ts';
 export { Binary, findBinary } from './attach/binary.ts';
 export type { CgroupOptions } from './attach/cgroup.ts';
@@ -55,6 +55,7 @@ export {
   hasMapType,
   hasProgType,
 } from './features.ts';
+export { vmlinuxBtf } from './kernel-types.ts';
 export { type LinkedProgram, linkProgram } from './link.ts';
 export { type LoadOptions, loadObject, type ProgramOptions } from './load.ts';
 export { LoadedMap } from './map.ts';
@@ -118,4 +119,3 @@ export {
 } from './view.ts';
 export { isKept, type ViewValue } from './view-codec.ts';
 export { objectQueue, objectView } from './view-object.ts';
-export { formatIpv4, formatIpv6 } from './view-text.ts';

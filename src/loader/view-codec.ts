@@ -35,7 +35,7 @@ import {
   skipQualifiers,
   trySizeOf,
 } from '../btf/index.ts';
-import { formatIpv4, formatIpv6, parseIpv4, parseIpv6 } from './view-text.ts';
+import { formatIpv4, formatIpv6, parseIpv4, parseIpv6 } from './address.ts';
 
 /** What a value is read as. */
 export type ViewValue =

@@ -1,5 +1,5 @@
+import { readPrefix } from './address.ts';
 import type { Codec } from './view-codec.ts';
-import { parseIpv4, parseIpv6 } from './view-text.ts';
 
 /** `struct bpf_lpm_trie_key`: the prefix length in bits, then the data. */
 const LENGTH = 4;
@@ -9,8 +9,8 @@ export function prefixCodec(codec: Codec): Codec {
   return {
     ...codec,
     write(bytes, view, offset, value, path) {
-      const prefix = typeof value === 'string' ? parsePrefix(value, codec.size - LENGTH) : undefined;
-      if (!prefix) {
+      const prefix = typeof value === 'string' && value.includes('/') ? readPrefix(value) : undefined;
+      if (prefix?.address.length !== codec.size - LENGTH) {
         codec.write(bytes, view, offset, value, path);
         return;
       }
@@ -18,12 +18,4 @@ export function prefixCodec(codec: Codec): Codec {
       bytes.set(prefix.address, offset + LENGTH);
     },
   };
-}
-
-function parsePrefix(text: string, size: number) {
-  const match = /^([^/]+)\/(\d{1,3})$/.exec(text);
-  const address =
-    match && (size === 4 ? parseIpv4(match[1]!) : size === 16 ? parseIpv6(match[1]!) : undefined);
-  const length = Number(match?.[2]);
-  return address && length <= size * 8 ? { address, length } : undefined;
 }

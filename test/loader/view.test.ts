@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { BtfBuilder, type BtfTypeId, INT_BOOL, INT_SIGNED } from '../../src/btf/index.ts';
 import { createKernel } from '../../src/kernel/index.ts';
+import { formatIpv6, parseIpv6 } from '../../src/loader/address.ts';
 import { loadObject, objectView, parseObject } from '../../src/loader/index.ts';
 import { mapView, queueView } from '../../src/loader/view.ts';
-import { formatIpv6, parseIpv6 } from '../../src/loader/view-text.ts';
 import type { Fd, MapCreateAttr } from '../../src/sys/index.ts';
 import { SUBJECTS } from '../contract/kernels.ts';
 
