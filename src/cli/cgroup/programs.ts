@@ -1,6 +1,7 @@
 /** The programs of a cgroup, as `cgroup show` and `cgroup tree` list them. */
 import { InputError } from '../../base/error.ts';
-import { type Btf, parseBtf } from '../../btf/index.ts';
+import type { BtfTypeId } from '../../btf/index.ts';
+import { vmlinuxBtf } from '../../loader/index.ts';
 import {
   ATTACH_FLAGS,
   type AttachType,
@@ -52,7 +53,6 @@ export class CgroupPrograms {
   readonly #call: Call;
   readonly #world: World;
   readonly #effective: boolean;
-  #types: Btf | undefined;
   #typesId: number | undefined;
 
   /** @param effective those that its processes run, its parents' too */
@@ -137,15 +137,12 @@ export class CgroupPrograms {
   /** The kernel function that the program was loaded for. For none, bpftool has an empty name where the kernel has types. */
   #targetName(info: { readonly attach_btf_obj_id: number; readonly attach_btf_id: number }) {
     const { kernel } = this.#world;
-    const bytes = kernel.vmlinuxBtf();
-    if (bytes === undefined) return undefined;
+    const types = vmlinuxBtf(kernel);
+    if (types === undefined) return undefined;
     if (info.attach_btf_id === 0) return '';
-    if (this.#types === undefined) {
-      this.#types = parseBtf(bytes, "the kernel's BTF");
-      this.#typesId = kernel.bpf.btf_get_next_id({ start_id: 0 });
-    }
-    if (this.#typesId !== info.attach_btf_obj_id || info.attach_btf_id >= this.#types.endId) return undefined;
-    const type = this.#types.type(info.attach_btf_id as Parameters<Btf['type']>[0]);
+    this.#typesId ??= kernel.bpf.btf_get_next_id({ start_id: 0 });
+    if (this.#typesId !== info.attach_btf_obj_id || info.attach_btf_id >= types.endId) return undefined;
+    const type = types.type(info.attach_btf_id as BtfTypeId);
     return 'name' in type ? type.name : undefined;
   }
 }

@@ -1,5 +1,6 @@
 /** Elements of maps as bpftool prints them: bytes, and by their BTF. */
 import { type Btf, type BtfTypeId, type JsonTree, parseBtf, valueTree } from '../../btf/index.ts';
+import { vmlinuxBtf } from '../../loader/index.ts';
 import type { Kernel, MapInfo } from '../../sys/index.ts';
 import { hexJson, hexText } from '../grammar/bytes.ts';
 import type { Call } from '../grammar/call.ts';
@@ -19,9 +20,8 @@ export interface MapTypes {
 export function typesOf(kernel: Kernel, info: MapInfo): MapTypes | undefined {
   const key = info.btf_key_type_id as BtfTypeId;
   if (info.btf_vmlinux_value_type_id !== 0) {
-    const bytes = kernel.vmlinuxBtf();
-    if (bytes === undefined) return undefined;
-    return { btf: parseBtf(bytes, 'vmlinux'), key, value: info.btf_vmlinux_value_type_id as BtfTypeId };
+    const btf = vmlinuxBtf(kernel);
+    return btf && { btf, key, value: info.btf_vmlinux_value_type_id as BtfTypeId };
   }
   if (info.btf_value_type_id === 0) return undefined;
   const fd = attempt('failed to get btf', () => kernel.bpf.btf_get_fd_by_id({ btf_id: info.btf_id }));

@@ -10,24 +10,24 @@ import {
   resolveType,
   valueTree,
 } from '../../btf/index.ts';
+import { vmlinuxBtf } from '../../loader/index.ts';
 import { type Kernel, type MapInfo, mapTypeId, type ProgId } from '../../sys/index.ts';
 import type { Call } from '../grammar/call.ts';
 import { JsonWriter } from '../grammar/json-writer.ts';
 import { Failed, refusedAs } from '../grammar/refusal.ts';
 import { fullName, infoOf } from '../grammar/selectors.ts';
 import { writeTree } from '../map/entry.ts';
-import { KernelTypes, takeStructOps } from './select.ts';
+import { takeStructOps } from './select.ts';
 
 /** `struct_ops dump [id ID | name NAME]`: JSON in any case. */
 export async function dumpStructOps(call: Call): Promise<void> {
   const { out } = call;
   const { maps, name } = await takeStructOps(call, false);
   const { kernel } = await call.world();
-  const types = new KernelTypes(kernel);
   const json = out.json ?? new JsonWriter((text) => out.print(text), true);
   json.startArray();
   for (const { fd, info } of maps) {
-    const { btf } = types;
+    const btf = vmlinuxBtf(kernel);
     if (btf === undefined) {
       throw new InputError('cli-struct-ops', 'the kernel has no types by which tables could be read');
     }

@@ -7,7 +7,7 @@ import { absolute } from '../grammar/command-line.ts';
 import { mountForPin } from '../grammar/pins.ts';
 import { Failed, refusedAs, strerror, Usage } from '../grammar/refusal.ts';
 import { infoOf } from '../grammar/selectors.ts';
-import { KernelTypes, takeStructOps } from './select.ts';
+import { tableName, takeStructOps } from './select.ts';
 
 /** `struct_ops register OBJ [LINK_DIR]`. What has a link stays only where that is pinned. */
 export async function registerStructOps(call: Call): Promise<void> {
@@ -23,12 +23,11 @@ export async function registerStructOps(call: Call): Promise<void> {
   } catch (error) {
     throw refusedAs(`can't load objfile ${file}`, error);
   }
-  const types = new KernelTypes(kernel);
   const tables = [...object.maps.values()].filter(({ spec }) => spec.structOps);
   let failed = false;
   for (const map of tables) {
     const info = infoOf(kernel, map.fd, 'map');
-    const what = `${types.tableName(info)} ${info.name}`;
+    const what = `${tableName(kernel, info)} ${info.name}`;
     try {
       const link = map.attachStructOps();
       if (!(link instanceof BpfLink)) {
@@ -57,10 +56,9 @@ export async function unregisterStructOps(call: Call): Promise<void> {
   const { out } = call;
   const { maps, name } = await takeStructOps(call, true);
   const { kernel } = await call.world();
-  const types = new KernelTypes(kernel);
   let failed = false;
   for (const { fd, info } of maps) {
-    const what = `${types.tableName(info)} ${info.name} id ${info.id}`;
+    const what = `${tableName(kernel, info)} ${info.name} id ${info.id}`;
     try {
       kernel.bpf.map_delete_elem({ map_fd: fd, key: new Uint8Array(4) });
       out.info(`Unregistered ${what}`);

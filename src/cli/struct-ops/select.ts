@@ -1,6 +1,7 @@
 /** Maps of functions, as the commands of `struct_ops` select them. */
 import { InputError } from '../../base/error.ts';
-import { type Btf, type BtfTypeId, parseBtf } from '../../btf/index.ts';
+import type { BtfTypeId } from '../../btf/index.ts';
+import { vmlinuxBtf } from '../../loader/index.ts';
 import type { Fd, Kernel, MapId, MapInfo } from '../../sys/index.ts';
 import type { Call } from '../grammar/call.ts';
 import { attempt, Usage } from '../grammar/refusal.ts';
@@ -52,25 +53,9 @@ function all(kernel: Kernel): FoundMap[] {
   return found;
 }
 
-/** The kernel's types, by which tables are named and read. */
-export class KernelTypes {
-  readonly #kernel: Kernel;
-  #btf: Btf | undefined;
-
-  constructor(kernel: Kernel) {
-    this.#kernel = kernel;
-  }
-
-  get btf(): Btf | undefined {
-    const bytes = this.#btf ? undefined : this.#kernel.vmlinuxBtf();
-    if (bytes) this.#btf = parseBtf(bytes, "the kernel's BTF");
-    return this.#btf;
-  }
-
-  /** `tcp_congestion_ops` of a table whose value is a `bpf_struct_ops_tcp_congestion_ops`. */
-  tableName({ btf_vmlinux_value_type_id: id }: MapInfo): string {
-    const type = id === 0 ? undefined : this.btf?.type(id as BtfTypeId);
-    const name = type && 'name' in type ? type.name : '';
-    return name.replace(/^bpf_struct_ops_/, '');
-  }
+/** `tcp_congestion_ops` of a table whose value is a `bpf_struct_ops_tcp_congestion_ops`. */
+export function tableName(kernel: Kernel, { btf_vmlinux_value_type_id: id }: MapInfo): string {
+  const type = id === 0 ? undefined : vmlinuxBtf(kernel)?.type(id as BtfTypeId);
+  const name = type && 'name' in type ? type.name : '';
+  return name.replace(/^bpf_struct_ops_/, '');
 }

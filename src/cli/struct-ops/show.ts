@@ -1,6 +1,6 @@
 import type { Call } from '../grammar/call.ts';
 import { Failed } from '../grammar/refusal.ts';
-import { KernelTypes, takeStructOps } from './select.ts';
+import { tableName, takeStructOps } from './select.ts';
 
 const NAME = 15;
 const TABLE = 32;
@@ -9,10 +9,10 @@ const TABLE = 32;
 export async function showStructOps(call: Call): Promise<void> {
   const { out } = call;
   const { maps, name } = await takeStructOps(call, false);
-  const types = new KernelTypes((await call.world()).kernel);
+  const { kernel } = await call.world();
   out.json?.startArray();
   for (const { info } of maps) {
-    const table = types.tableName(info);
+    const table = tableName(kernel, info);
     if (out.json) {
       out.json.startObject().field('id', info.id).field('name', info.name);
       out.json.field('kernel_struct_ops', table).endObject();
