@@ -14,8 +14,8 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { buildSync } from 'esbuild';
 import { linuxStatus } from '../src/linux/index.ts';
+import { bundleCli } from './bundle-cli.ts';
 import { type Answer, LAYOUTS, SCENARIOS, type Side } from './parity-bpftool-cases.ts';
 import { comparable } from './parity-bpftool-mask.ts';
 import { reasonFor } from './parity-bpftool-reasons.ts';
@@ -49,7 +49,7 @@ function main(): void {
   }
   const work = mkdtempSync(join(tmpdir(), 'skep-parity-'));
   try {
-    const cli = option('--cli') ?? (args.includes('--processes') ? bundle(work) : undefined);
+    const cli = option('--cli') ?? (args.includes('--processes') ? bundleCli(work, '7.1.0') : undefined);
     const expected = answersOf('bpftool', cli, work);
     for (const kernel of ['linux', 'embedded'] as const) {
       if ((option('--kernel') ?? kernel) === kernel) report(kernel, expected, answersOf(kernel, cli, work));
@@ -57,25 +57,6 @@ function main(): void {
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
-}
-
-/** The command line as one program, beside the modules that it needs. */
-function bundle(work: string): string {
-  buildSync({
-    entryPoints: { cli: 'src/cli/main.ts' },
-    outdir: join(work, 'skep'),
-    outExtension: { '.js': '.mjs' },
-    bundle: true,
-    splitting: true,
-    format: 'esm',
-    platform: 'node',
-    target: 'node20',
-    packages: 'external',
-    define: { SKEP_VERSION: '"7.1.0"' },
-    logLevel: 'silent',
-  });
-  spawnSync('ln', ['-s', join(process.cwd(), 'node_modules'), join(work, 'node_modules')]);
-  return join(work, 'skep', 'cli.mjs');
 }
 
 function answersOf(which: Side, cli: string | undefined, work: string): readonly Answer[] {

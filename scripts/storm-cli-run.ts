@@ -2,7 +2,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { buildSync } from 'esbuild';
 
 /** Milliseconds after which a client that has not ended hangs. */
 const HUNG = 60_000;
@@ -18,24 +17,6 @@ export interface StormResult {
   readonly hung: number;
   /** Processes and files that are there after the last `kernel stop`. */
   readonly left: readonly string[];
-}
-
-/** Builds the command line into a folder. @returns its file */
-export function bundleCli(work: string): string {
-  buildSync({
-    entryPoints: { cli: 'src/cli/main.ts' },
-    outdir: join(work, 'skep'),
-    outExtension: { '.js': '.mjs' },
-    bundle: true,
-    splitting: true,
-    format: 'esm',
-    platform: 'node',
-    target: 'node20',
-    packages: 'external',
-    logLevel: 'silent',
-  });
-  spawnSync('ln', ['-s', join(process.cwd(), 'node_modules'), join(work, 'node_modules')]);
-  return join(work, 'skep', 'cli.mjs');
 }
 
 interface Outcome {

@@ -10,7 +10,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { bundleCli, Storm } from './storm-cli-run.ts';
+import { bundleCli } from './bundle-cli.ts';
+import { Storm } from './storm-cli-run.ts';
 
 const args = process.argv.slice(2);
 const at = args.indexOf('--cli');

@@ -3,7 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, statSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { bundleCli } from '../../scripts/storm-cli-run.ts';
+import { bundleCli } from '../../scripts/bundle-cli.ts';
 import { processState } from '../../src/cli/server/process-state.ts';
 import { temporaryFolder } from './harness.ts';
 

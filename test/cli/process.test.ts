@@ -3,27 +3,16 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { buildSync } from 'esbuild';
 import { beforeAll, expect, it } from 'vitest';
+import { bundleCli } from '../../scripts/bundle-cli.ts';
 import { CaptureWriter } from '../../src/pcap/index.ts';
 import { MIXED, SYN, temporaryFolder } from './harness.ts';
 
 const folder = temporaryFolder();
-const main = join(folder, 'skep', 'cli.mjs');
+let main = '';
 
 beforeAll(() => {
-  buildSync({
-    entryPoints: { cli: 'src/cli/main.ts' },
-    outdir: join(folder, 'skep'),
-    outExtension: { '.js': '.mjs' },
-    bundle: true,
-    splitting: true,
-    format: 'esm',
-    platform: 'node',
-    target: 'node20',
-    packages: 'external',
-    logLevel: 'silent',
-  });
+  main = bundleCli(folder);
 });
 
 function start(args: readonly string[]) {
