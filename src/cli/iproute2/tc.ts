@@ -122,7 +122,21 @@ function takeAction({ words }: Call, actions: readonly string[]): string {
 }
 
 /** Reads what may stand in any order; stops before a word that is none of it. */
-function takePlace(call: Call, world: World, place: Place): boolean {
+function takePlace(call: Call, world: World): Place {
+  const place: Place = {
+    device: undefined,
+    parent: undefined,
+    priority: 0,
+    protocol: undefined,
+    handle: undefined,
+    chain: 0,
+  };
+  while (takePart(call, world, place));
+  return place;
+}
+
+/** @returns whether the next word was a part of it, and was taken */
+function takePart(call: Call, world: World, place: Place): boolean {
   const { words } = call;
   const word = words.peek();
   switch (word) {
@@ -184,15 +198,7 @@ const filter: Action = async (call) => {
   const { net } = world.kernel;
   const actions = ['add', 'replace', 'change', 'delete', 'show', 'list'];
   const action = words.left === 0 || words.peek() === 'dev' ? 'show' : takeAction(call, actions);
-  const place: Place = {
-    device: undefined,
-    parent: undefined,
-    priority: 0,
-    protocol: undefined,
-    handle: undefined,
-    chain: 0,
-  };
-  while (takePlace(call, world, place));
+  const place = takePlace(call, world);
   const { device } = place;
   if (!device) throw new Usage('a device is needed: dev NAME');
   if (action === 'show' || action === 'list') {
@@ -254,20 +260,16 @@ function addProgram(call: Call, world: World, at: FilterAttr, mode: 'create' | '
   }
 }
 
-/** The classifiers of one place, or of all places of a device that have some. */
-function showFilters(call: Call, world: World, device: NetDevice, parent: Parent | undefined): void {
+/** The classifiers of one place: of the root qdisc where none is named, as tc does. */
+function showFilters(call: Call, world: World, device: NetDevice, parent: Parent = ROOT): void {
   const { out } = call;
-  const { net } = world.kernel;
-  const places: readonly Parent[] = parent === undefined ? [ROOT] : [parent];
   out.json?.startArray();
-  for (const place of places) {
-    let group: string | undefined;
-    for (const one of net.filter_list({ ifindex: device.ifindex, parent: place })) {
-      const key = `${one.priority} ${one.protocol} ${one.chain}`;
-      if (group !== key) showFilter(call, world, { ...one, handle: 0 });
-      group = key;
-      if (one.handle !== 0) showFilter(call, world, one);
-    }
+  let group: string | undefined;
+  for (const one of world.kernel.net.filter_list({ ifindex: device.ifindex, parent })) {
+    const key = `${one.priority} ${one.protocol} ${one.chain}`;
+    if (group !== key) showFilter(call, world, { ...one, handle: 0 });
+    group = key;
+    if (one.handle !== 0) showFilter(call, world, one);
   }
   out.json?.endArray();
 }
@@ -336,15 +338,7 @@ const chain: Action = async (call) => {
   const { words, out } = call;
   const world = await call.world();
   if (words.peek() !== 'dev' && words.left > 0) takeAction(call, ['show', 'list']);
-  const place: Place = {
-    device: undefined,
-    parent: undefined,
-    priority: 0,
-    protocol: undefined,
-    handle: undefined,
-    chain: 0,
-  };
-  while (takePlace(call, world, place));
+  const place = takePlace(call, world);
   words.end();
   const { device } = place;
   if (!device) throw new Usage('a device is needed: dev NAME');
