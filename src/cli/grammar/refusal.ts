@@ -30,6 +30,9 @@ export const FAILURE = 255;
 /** -EINVAL, which some commands answer to what they can't make sense of. */
 export const INVALID = 234;
 
+/** -ENOENT. */
+export const NO_ENTRY = 254;
+
 /** Exit codes of failures for which it is another. */
 const exitCodes = new WeakMap<object, number>();
 

@@ -24,11 +24,19 @@ const NAME_MAX = 127;
 /** Names of the kernel's own are cut to this. */
 const OBJ_NAME_MAX = 15;
 
-export function infoOf(kernel: Kernel, fd: Fd, what: 'prog'): ProgInfo;
-export function infoOf(kernel: Kernel, fd: Fd, what: 'map'): MapInfo;
-export function infoOf(kernel: Kernel, fd: Fd, what: 'link'): LinkInfo;
-export function infoOf(kernel: Kernel, fd: Fd, what: 'prog' | 'map' | 'link'): ObjInfo {
-  return attempt(`can't get ${what} info`, () => kernel.bpf.obj_get_info_by_fd({ bpf_fd: fd }));
+/** What the kernel tells of an object, by its kind. */
+export interface InfoOf {
+  readonly prog: ProgInfo;
+  readonly map: MapInfo;
+  readonly link: LinkInfo;
+}
+
+export function infoOf<K extends keyof InfoOf>(kernel: Kernel, fd: Fd, what: K): InfoOf[K] {
+  const info: ObjInfo = attempt(`can't get ${what} info`, () =>
+    kernel.bpf.obj_get_info_by_fd({ bpf_fd: fd }),
+  );
+  // A descriptor that was opened as an object of a kind is of that kind.
+  return info as InfoOf[K];
 }
 
 /** A program's whole name: the kernel cuts it to 15 bytes, its BTF may know the rest. */
@@ -200,39 +208,49 @@ export function hexTag(tag: Uint8Array): string {
 }
 
 /** Every object of a kind, opened; what ends meanwhile is passed over. */
-export function* everyProgram(kernel: Kernel): Iterable<{ readonly fd: Fd; readonly info: ProgInfo }> {
-  const { bpf } = kernel;
-  let id: number = 0;
-  for (;;) {
-    const next = attempt("can't get next program", () => bpf.prog_get_next_id({ start_id: id }));
-    if (next === undefined) return;
-    id = next;
-    const fd = openOrGone(`can't get prog by id (${id})`, () => bpf.prog_get_fd_by_id({ prog_id: next }));
-    if (fd !== undefined) yield { fd, info: infoOf(kernel, fd, 'prog') };
-  }
+/** An open object, and what the kernel tells of it. */
+export interface OpenObject<K extends keyof InfoOf> {
+  readonly fd: Fd;
+  readonly info: InfoOf[K];
 }
 
-export function* everyMap(kernel: Kernel): Iterable<{ readonly fd: Fd; readonly info: MapInfo }> {
+export function everyProgram(kernel: Kernel): Iterable<OpenObject<'prog'>> {
   const { bpf } = kernel;
-  let id: number = 0;
-  for (;;) {
-    const next = attempt("can't get next map", () => bpf.map_get_next_id({ start_id: id }));
-    if (next === undefined) return;
-    id = next;
-    const fd = openOrGone(`can't get map by id (${id})`, () => bpf.map_get_fd_by_id({ map_id: next }));
-    if (fd !== undefined) yield { fd, info: infoOf(kernel, fd, 'map') };
-  }
+  return every(kernel, 'prog', 'program', {
+    next: (start_id) => bpf.prog_get_next_id({ start_id }),
+    open: (prog_id) => bpf.prog_get_fd_by_id({ prog_id }),
+  });
 }
 
-export function* everyLink(kernel: Kernel): Iterable<{ readonly fd: Fd; readonly info: LinkInfo }> {
+export function everyMap(kernel: Kernel): Iterable<OpenObject<'map'>> {
   const { bpf } = kernel;
-  let id: number = 0;
-  for (;;) {
-    const next = attempt("can't get next link", () => bpf.link_get_next_id({ start_id: id }));
-    if (next === undefined) return;
-    id = next;
-    const fd = openOrGone(`can't get link by id (${id})`, () => bpf.link_get_fd_by_id({ link_id: next }));
-    if (fd !== undefined) yield { fd, info: infoOf(kernel, fd, 'link') };
+  return every(kernel, 'map', 'map', {
+    next: (start_id) => bpf.map_get_next_id({ start_id }),
+    open: (map_id) => bpf.map_get_fd_by_id({ map_id }),
+  });
+}
+
+export function everyLink(kernel: Kernel): Iterable<OpenObject<'link'>> {
+  const { bpf } = kernel;
+  return every(kernel, 'link', 'link', {
+    next: (start_id) => bpf.link_get_next_id({ start_id }),
+    open: (link_id) => bpf.link_get_fd_by_id({ link_id }),
+  });
+}
+
+/** Walks ids; objects that go away meanwhile are passed over. */
+function* every<K extends keyof InfoOf, Id extends number>(
+  kernel: Kernel,
+  kind: K,
+  name: string,
+  calls: { readonly next: (after: number) => Id | undefined; readonly open: (id: Id) => Fd },
+): Iterable<OpenObject<K>> {
+  for (let last = 0; ; ) {
+    const id = attempt(`can't get next ${name}`, () => calls.next(last));
+    if (id === undefined) return;
+    last = id;
+    const fd = openOrGone(`can't get ${kind} by id (${id})`, () => calls.open(id));
+    if (fd !== undefined) yield { fd, info: infoOf(kernel, fd, kind) };
   }
 }
 

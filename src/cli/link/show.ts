@@ -1,40 +1,15 @@
-import type { LinkInfo } from '../../sys/index.ts';
 import type { Call } from '../grammar/call.ts';
-import { pinnedPaths } from '../grammar/pins.ts';
+import { type Listed, list, pinnedJson, pinnedText } from '../grammar/listing.ts';
 import { everyLink, infoOf, takeLink } from '../grammar/selectors.ts';
-import { unexpected } from '../grammar/words.ts';
 import type { World } from '../world/world.ts';
 import { linkTail } from './tail.ts';
 
 /** `link show [LINK]`. */
-export async function showLinks(call: Call): Promise<void> {
-  const { words, out, flags } = call;
-  const world = await call.world();
-  const { kernel } = world;
-  const pinned = flags.bpffs ? pinnedPaths(world, 'link') : undefined;
-  if (words.left === 2) {
-    show(call, world, infoOf(kernel, takeLink(call, world), 'link'), pinned);
-    return;
-  }
-  const extra = words.peek();
-  if (extra !== undefined) throw unexpected(extra);
-  out.json?.startArray();
-  try {
-    for (const { fd, info } of everyLink(kernel)) {
-      show(call, world, info, pinned);
-      kernel.closeFd(fd);
-    }
-  } finally {
-    out.json?.endArray();
-  }
+export function showLinks(call: Call): Promise<void> {
+  return list(call, { kind: 'link', select: (call, world) => [takeLink(call, world)], all: everyLink, show });
 }
 
-function show(
-  { out }: Call,
-  world: World,
-  info: LinkInfo,
-  pinned: ReadonlyMap<number, string[]> | undefined,
-): void {
+function show({ out }: Call, world: World, { info, pinned }: Listed<'link'>): void {
   const { kernel } = world;
   const tail = linkTail(info, {
     deviceName: (index) => world.deviceName(index),
@@ -45,23 +20,17 @@ function show(
       return found;
     },
   });
-  // As bpftool: where nothing at all is pinned, nothing is said of pins.
-  const paths = pinned === undefined || pinned.size === 0 ? undefined : (pinned.get(info.id) ?? []);
   const { json } = out;
   if (json) {
     json.startObject().field('id', info.id).field('type', info.type).field('prog_id', info.prog_id);
     for (const { name, value } of tail) json.field(name, value);
-    if (paths) {
-      json.name('pinned').startArray();
-      for (const path of paths) json.value(path);
-      json.endArray();
-    }
+    pinnedJson(json, pinned);
     json.endObject();
     return;
   }
   const parts = [`${info.id}: ${info.type}`, `prog ${info.prog_id}`];
   let text = `${parts.join('  ')}  `;
   for (const field of tail) if (field.text !== undefined) text += `${field.text}  `;
-  for (const path of paths ?? []) text += `\n\tpinned ${path}`;
+  text += pinnedText(pinned);
   out.print(`${text}\n`);
 }

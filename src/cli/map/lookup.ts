@@ -1,12 +1,9 @@
 import { hexText } from '../grammar/bytes.ts';
 import type { Call } from '../grammar/call.ts';
-import { attemptOrErrno, Failed, Usage } from '../grammar/refusal.ts';
+import { attemptOrErrno, Failed, NO_ENTRY, Usage } from '../grammar/refusal.ts';
 import { infoOf, takeMap } from '../grammar/selectors.ts';
 import { takeElement } from './element.ts';
 import { printOne } from './entry.ts';
-
-/** -ENOENT. */
-const NO_ENTRY = 254;
 
 /** `map lookup MAP [key DATA]`, and `peek`. */
 export async function lookupMap(call: Call): Promise<void> {

@@ -1,10 +1,7 @@
 import type { Call } from '../grammar/call.ts';
-import { attemptOrErrno, Failed, Usage } from '../grammar/refusal.ts';
+import { attemptOrErrno, Failed, NO_ENTRY, Usage } from '../grammar/refusal.ts';
 import { infoOf, takeMap } from '../grammar/selectors.ts';
 import { printOne } from './entry.ts';
-
-/** -ENOENT. */
-const NO_ENTRY = 254;
 
 /** `map pop MAP`, and `dequeue`. */
 export async function popMap(call: Call): Promise<void> {

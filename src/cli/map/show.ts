@@ -1,9 +1,8 @@
-import { type Fd, type MapInfo, progTypeName } from '../../sys/index.ts';
+import { type MapInfo, progTypeName } from '../../sys/index.ts';
 import type { Call } from '../grammar/call.ts';
 import type { JsonWriter } from '../grammar/json-writer.ts';
-import { pinnedPaths } from '../grammar/pins.ts';
-import { everyMap, infoOf, takeMaps } from '../grammar/selectors.ts';
-import { unexpected } from '../grammar/words.ts';
+import { type Listed, list, pinnedJson, pinnedText } from '../grammar/listing.ts';
+import { everyMap, takeMaps } from '../grammar/selectors.ts';
 import type { World } from '../world/world.ts';
 
 /** What of a map only its file descriptor tells. */
@@ -16,39 +15,11 @@ interface Beside {
 }
 
 /** `map show [MAP]`. */
-export async function showMaps(call: Call): Promise<void> {
-  const { words, out, flags } = call;
-  const world = await call.world();
-  const { kernel } = world;
-  const pinned = flags.bpffs ? pinnedPaths(world, 'map') : undefined;
-  if (words.left === 2) {
-    const fds = takeMaps(call, world);
-    const several = fds.length > 1;
-    if (several) out.json?.startArray();
-    for (const fd of fds) show(call, world, fd, infoOf(kernel, fd, 'map'), pinned);
-    if (several) out.json?.endArray();
-    return;
-  }
-  const extra = words.peek();
-  if (extra !== undefined) throw unexpected(extra);
-  out.json?.startArray();
-  try {
-    for (const { fd, info } of everyMap(kernel)) {
-      show(call, world, fd, info, pinned);
-      kernel.closeFd(fd);
-    }
-  } finally {
-    out.json?.endArray();
-  }
+export function showMaps(call: Call): Promise<void> {
+  return list(call, { kind: 'map', select: takeMaps, all: everyMap, show });
 }
 
-function show(
-  { out }: Call,
-  world: World,
-  fd: Fd,
-  info: MapInfo,
-  pinned: ReadonlyMap<number, string[]> | undefined,
-): void {
+function show({ out }: Call, world: World, { fd, info, pinned }: Listed<'map'>): void {
   const fields = world.fdInfo(fd);
   const jited = fields.get('owner_jited');
   const ownerType = fields.get('owner_prog_type');
@@ -59,10 +30,8 @@ function show(
     ownerJited: jited === undefined ? undefined : jited !== '0',
     device: info.ifindex === 0 ? undefined : world.deviceName(info.ifindex),
   };
-  // As bpftool: where nothing at all is pinned, nothing is said of pins.
-  const paths = pinned === undefined || pinned.size === 0 ? undefined : (pinned.get(info.id) ?? []);
-  if (out.json) showJson(out.json, info, beside, paths);
-  else out.print(showText(info, beside, paths ?? []));
+  if (out.json) showJson(out.json, info, beside, pinned);
+  else out.print(showText(info, beside, pinned));
 }
 
 /** The members that a map's description begins with. */
@@ -105,15 +74,11 @@ function showJson(
   }
   json.field('frozen', beside.frozen ? 1 : 0);
   if (info.btf_id !== 0) json.field('btf_id', info.btf_id);
-  if (pinned !== undefined) {
-    json.name('pinned').startArray();
-    for (const path of pinned) json.value(path);
-    json.endArray();
-  }
+  pinnedJson(json, pinned);
   json.endObject();
 }
 
-function showText(info: MapInfo, beside: Beside, pinned: readonly string[]): string {
+function showText(info: MapInfo, beside: Beside, pinned: readonly string[] | undefined): string {
   let text = mapHeaderText(info, beside.device);
   text += `\tkey ${info.key_size}B  value ${info.value_size}B  max_entries ${info.max_entries}`;
   if (beside.memlock !== undefined) text += `  memlock ${beside.memlock}B`;
@@ -122,7 +87,7 @@ function showText(info: MapInfo, beside: Beside, pinned: readonly string[]): str
     if (beside.ownerType !== undefined) text += `owner_prog_type ${beside.ownerType}  `;
     if (beside.ownerJited !== undefined) text += `owner${beside.ownerJited ? '' : ' not'} jited`;
   }
-  for (const path of pinned) text += `\n\tpinned ${path}`;
+  text += pinnedText(pinned);
   if (info.btf_id !== 0 || beside.frozen) text += '\n\t';
   if (info.btf_id !== 0) text += `btf_id ${info.btf_id}`;
   if (beside.frozen) text += `${info.btf_id === 0 ? '' : '  '}frozen`;

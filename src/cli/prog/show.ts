@@ -1,37 +1,14 @@
-import type { Fd, Kernel, ProgInfo } from '../../sys/index.ts';
+import type { Kernel, ProgInfo } from '../../sys/index.ts';
 import type { Call } from '../grammar/call.ts';
 import type { JsonWriter } from '../grammar/json-writer.ts';
-import { pinnedPaths } from '../grammar/pins.ts';
-import { everyProgram, fullName, hexTag, infoOf, takePrograms } from '../grammar/selectors.ts';
-import { unexpected } from '../grammar/words.ts';
+import { type Listed, list, pinnedJson, pinnedText } from '../grammar/listing.ts';
+import { everyProgram, fullName, hexTag, takePrograms } from '../grammar/selectors.ts';
 import type { World } from '../world/world.ts';
 import { metadataOf, writeMetadata } from './metadata.ts';
 
 /** `prog show [PROG]`. */
-export async function showPrograms(call: Call): Promise<void> {
-  const { words, out, flags } = call;
-  const world = await call.world();
-  const { kernel } = world;
-  const pinned = flags.bpffs ? pinnedPaths(world, 'prog') : undefined;
-  if (words.left === 2) {
-    const fds = takePrograms(call, world);
-    const several = fds.length > 1;
-    if (several) out.json?.startArray();
-    for (const fd of fds) show(call, world, fd, infoOf(kernel, fd, 'prog'), pinned);
-    if (several) out.json?.endArray();
-    return;
-  }
-  const extra = words.peek();
-  if (extra !== undefined) throw unexpected(extra);
-  out.json?.startArray();
-  try {
-    for (const { fd, info } of everyProgram(kernel)) {
-      show(call, world, fd, info, pinned);
-      kernel.closeFd(fd);
-    }
-  } finally {
-    out.json?.endArray();
-  }
+export function showPrograms(call: Call): Promise<void> {
+  return list(call, { kind: 'prog', select: takePrograms, all: everyProgram, show });
 }
 
 /** The members that a program's description begins with. */
@@ -58,20 +35,13 @@ export function programHeaderText(kernel: Kernel, info: ProgInfo, device?: strin
   return `${text}\n`;
 }
 
-function show(
-  { out }: Call,
-  world: World,
-  fd: Fd,
-  info: ProgInfo,
-  pinned: ReadonlyMap<number, string[]> | undefined,
-): void {
+function show({ out }: Call, world: World, { fd, info, pinned }: Listed<'prog'>): void {
   const facts: Facts = {
     info,
     memlock: world.fdInfo(fd).get('memlock'),
     loadedAt: Number((world.bootedAt() + info.load_time) / 1_000_000_000n),
     device: info.ifindex === 0 ? undefined : world.deviceName(info.ifindex),
-    // As bpftool: where nothing at all is pinned, nothing is said of pins.
-    pinned: pinned === undefined || pinned.size === 0 ? undefined : (pinned.get(info.id) ?? []),
+    pinned,
   };
   const metadata = metadataOf(world.kernel, info);
   if (out.json) {
@@ -114,11 +84,7 @@ function showJson(json: JsonWriter, kernel: Kernel, facts: Facts): void {
     json.endArray();
   }
   if (info.btf_id !== 0) json.field('btf_id', info.btf_id);
-  if (pinned !== undefined) {
-    json.name('pinned').startArray();
-    for (const path of pinned) json.value(path);
-    json.endArray();
-  }
+  pinnedJson(json, pinned);
 }
 
 function showText(kernel: Kernel, { info, memlock, loadedAt, device, pinned }: Facts): string {
@@ -128,7 +94,7 @@ function showText(kernel: Kernel, { info, memlock, loadedAt, device, pinned }: F
   text += info.jited_prog_len > 0 ? `  jited ${info.jited_prog_len}B` : '  not jited';
   if (memlock !== undefined) text += `  memlock ${memlock}B`;
   if (info.map_ids.length > 0) text += `  map_ids ${info.map_ids.join(',')}`;
-  for (const path of pinned ?? []) text += `\n\tpinned ${path}`;
+  text += pinnedText(pinned);
   if (info.btf_id !== 0) text += `\n\tbtf_id ${info.btf_id}`;
   return `${text}\n`;
 }
