@@ -34,6 +34,7 @@ export function prototypeC(btf: Btf, id: BtfTypeId): string {
 }
 
 const WORD_QUALIFIERS = ['volatile', 'const', 'restrict'];
+const STRIPPED = [...WORD_QUALIFIERS, 'type_tag'];
 
 /** An enum is as large as `int`, or larger if a value needs it; other sizes are asked for. */
 const MODE_BYTE = ' __attribute__((mode(byte)))';
@@ -47,10 +48,13 @@ export class CDeclarator {
   readonly #names: CNames;
   /** Anonymous structs that contain each other twice at each level would make a text without end. */
   #budget: number;
+  readonly #strip: boolean;
 
-  constructor(btf: Btf, names: CNames) {
+  /** @param strip leave out `const`, `volatile`, `restrict` and type tags, wherever they stand */
+  constructor(btf: Btf, names: CNames, strip = false) {
     this.#btf = btf;
     this.#names = names;
+    this.#strip = strip;
     this.#budget = 1_000_000 + 20 * btf.endId;
   }
 
@@ -119,8 +123,8 @@ export class CDeclarator {
     const chain: BtfTypeId[] = [];
     if (this.#budget-- <= 0) this.#fail(id, 'the text has too many members');
     for (let at = id; ; ) {
-      chain.push(at);
       const type = this.#btf.type(at);
+      if (!this.#strip || !STRIPPED.includes(type.kind)) chain.push(at);
       if (type.kind === 'func_proto') at = type.returns;
       else if (
         type.kind === 'ptr' ||

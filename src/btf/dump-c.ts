@@ -59,6 +59,27 @@ type Progress = 'none' | 'started' | 'done';
 /** Deeper chains of types are refused rather than followed. */
 const MAX_DEPTH = 1000;
 
+/** Declarations that stand in one text: the second type of a name is `name___2` there. */
+export class CDeclarations {
+  readonly #plain: CDeclarator;
+  readonly #stripped: CDeclarator;
+
+  constructor(btf: Btf) {
+    const names = new NameCounter(btf);
+    this.#plain = new CDeclarator(btf, names);
+    this.#stripped = new CDeclarator(btf, names, true);
+  }
+
+  /**
+   * A declaration of `name`, without the semicolon; with an empty name the type alone.
+   * @param level tabs before what is spelled out on lines of its own
+   * @param strip leave out `const`, `volatile`, `restrict` and type tags
+   */
+  declare(id: BtfTypeId, name: string, { level = 0, strip = false } = {}): string {
+    return (strip ? this.#stripped : this.#plain).declaration(id, name, level);
+  }
+}
+
 /** Names in use: the second type of a name becomes `name___2`. */
 class NameCounter implements CNames {
   readonly #btf: Btf;

@@ -28,7 +28,7 @@ export {
   parseCoreSpec,
 } from './core-spec.ts';
 export { declareC, prototypeC } from './declare-c.ts';
-export { type DumpCOptions, dumpC } from './dump-c.ts';
+export { CDeclarations, type DumpCOptions, dumpC } from './dump-c.ts';
 export {
   dumpRaw,
   type RawMember,
@@ -70,6 +70,8 @@ export {
   INT_CHAR,
   INT_SIGNED,
 } from './kinds.ts';
+export { type BtfLoadCheck, checkBtfLoad } from './load/check.ts';
+export type { BtfRefusal } from './load/refusal.ts';
 export { BtfMinimizer, type RelocatedObject } from './minimize.ts';
 export { essentialName } from './name-index.ts';
 export { withReferences } from './references.ts';

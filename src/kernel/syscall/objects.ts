@@ -1,6 +1,6 @@
 /** Loading BTF, pinning, opening by id, enumerating. */
 import { InputError } from '../../base/error.ts';
-import { parseBtf } from '../../btf/index.ts';
+import { checkBtfLoad, parseBtf } from '../../btf/index.ts';
 import type { Command } from '../../sys/commands.ts';
 import { MAP_CREATE_FLAGS } from '../../sys/flags.ts';
 import type { Bpf, BtfId, Fd, LinkId, MapId, ProgId } from '../../sys/kernel.ts';
@@ -28,6 +28,8 @@ type ObjectCommands = Pick<
 >;
 
 const ACCESS = MAP_CREATE_FLAGS.BPF_F_RDONLY | MAP_CREATE_FLAGS.BPF_F_WRONLY;
+/** `BPF_LOG_MASK`. */
+const LOG_LEVELS = 15;
 const PINNABLE = new Set<KernelObject['kind']>(['map', 'prog', 'link']);
 
 export function objectCommands(state: KernelState): ObjectCommands {
@@ -69,11 +71,17 @@ export function objectCommands(state: KernelState): ObjectCommands {
       if (attr.btf.length > LIMITS.BTF_MAX_SIZE) {
         throw fail(call, 'E2BIG', `BTF has at most ${LIMITS.BTF_MAX_SIZE} bytes`);
       }
+      if ((attr.log_level ?? 0) > LOG_LEVELS) {
+        throw fail(call, 'EINVAL', `the log level has the bits 0 to ${LOG_LEVELS}`);
+      }
       const bytes = attr.btf.slice();
+      const { refused, log } = checkBtfLoad(bytes);
+      if (refused) {
+        const where = refused.id === undefined ? '' : `type ${refused.id}: `;
+        throw fail(call, refused.errno, `${where}${refused.problem}`, log);
+      }
       try {
-        const btf = parseBtf(bytes, 'BTF');
-        if (btf.length === 1) throw fail(call, 'EINVAL', 'it has no types');
-        return state.fds.open(state.btfs.publish(new BtfObject(bytes, btf)));
+        return state.fds.open(state.btfs.publish(new BtfObject(bytes, parseBtf(bytes, 'BTF'))));
       } catch (error) {
         if (error instanceof InputError && error.errno === undefined)
           throw fail(call, 'EINVAL', error.message);
