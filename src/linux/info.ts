@@ -67,6 +67,16 @@ function ask<M>(
   return { fields: layout.read(view, 0), bytes: info.bytes };
 }
 
+/** The kernel copies instructions for the answer, and can't where they take more than its allocator gives at once. */
+function askProg(caller: Caller, fd: Fd, wanted: Parameters<(typeof PROG_INFO)['patch']>[2]) {
+  try {
+    return ask(caller, fd, PROG_INFO, wanted);
+  } catch (error) {
+    if (!(error instanceof InputError) || error.errno !== 'ENOMEM') throw error;
+    return ask(caller, fd, PROG_INFO, { ...wanted, xlated_prog_len: 0, xlated_prog_insns: 0n });
+  }
+}
+
 function progInfo(caller: Caller, fd: Fd): ProgInfo {
   const { scratch } = caller;
   scratch.reset();
@@ -78,7 +88,7 @@ function progInfo(caller: Caller, fd: Fd): ProgInfo {
   const jited = scratch.reserve(sizes.jited_prog_len);
   const ksyms = scratch.reserve(sizes.nr_jited_ksyms * U64);
   const lens = scratch.reserve(sizes.nr_jited_func_lens * U32);
-  const { fields } = ask(caller, fd, PROG_INFO, {
+  const wanted = {
     xlated_prog_len: sizes.xlated_prog_len,
     xlated_prog_insns: xlated.address,
     nr_map_ids: sizes.nr_map_ids,
@@ -95,7 +105,8 @@ function progInfo(caller: Caller, fd: Fd): ProgInfo {
     jited_ksyms: ksyms.address,
     nr_jited_func_lens: sizes.nr_jited_func_lens,
     jited_func_lens: lens.address,
-  });
+  };
+  const { fields } = askProg(caller, fd, wanted);
   const type = progTypeName(fields.type);
   if (type === undefined) throw unknownType('program', fd, fields.type);
   return {

@@ -366,6 +366,15 @@ needsLinux('programs of Linux', () => {
     expect(read(100)).toHaveLength(0);
   });
 
+  test('a program of more instructions than the kernel can copy out is told of without them', () => {
+    const insns = new Uint8Array(600_000 * 8);
+    for (let at = 0; at < insns.length; at += 8) insns.set(PASS.subarray(0, 8), at);
+    insns.set(PASS, insns.length - PASS.length);
+    const info = progInfo(load({ insns }));
+    expect(info.xlated_prog_len).toBe(insns.length);
+    expect(info.xlated_prog_insns).toHaveLength(0);
+  });
+
   test('what is no BPF object is told apart', () => {
     const out = thrown(() => bpf.obj_get_info_by_fd({ bpf_fd: 1 as Fd }));
     expect(out.errno).toBe('EINVAL');
