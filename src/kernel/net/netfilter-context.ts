@@ -6,9 +6,21 @@ import { SkBuff } from './sk-buff.ts';
 
 const ETH_HLEN = 14;
 const ETH_P_IP = 0x0800;
-/** `NF_INET_LOCAL_OUT` and `NFPROTO_IPV4`. */
-const LOCAL_OUT = 3;
-const IPV4 = 2;
+const ETH_P_IPV6 = 0x86dd;
+
+/** `NF_INET_*`: where a packet is on its way. */
+export const HOOKS = { preRouting: 0, localIn: 1, forward: 2, localOut: 3, postRouting: 4 } as const;
+/** `NFPROTO_*`: families of packets. */
+export const FAMILIES = { ipv4: 2, ipv6: 10 } as const;
+
+/** Where the packet is, as `struct nf_hook_state` says it. */
+export interface HookState {
+  readonly hook: number;
+  readonly family: number;
+}
+
+const COMES_IN: readonly number[] = [HOOKS.preRouting, HOOKS.localIn, HOOKS.forward];
+const GOES_OUT: readonly number[] = [HOOKS.forward, HOOKS.localOut, HOOKS.postRouting];
 
 export class NetfilterContext extends PlainContext {
   readonly packet: SkBuff;
@@ -32,16 +44,29 @@ export class NetfilterContext extends PlainContext {
   }
 }
 
-/** @param data a packet from its network header on, which goes out */
-export function makeNetfilterContext(kernel: RunKernel, view: FieldView, data: Uint8Array): NetfilterContext {
+/** @param data a frame; at LOCAL_OUT a packet from its network header on, which has no link header yet */
+export function makeNetfilterContext(
+  kernel: RunKernel,
+  view: FieldView,
+  data: Uint8Array,
+  { hook, family }: HookState,
+): NetfilterContext {
   const { world, devices, machine } = kernel;
   const packet = new SkBuff(machine.memory, view);
-  const frame = new Uint8Array(ETH_HLEN + data.length);
-  frame[12] = ETH_P_IP >> 8;
-  frame.set(data, ETH_HLEN);
+  let frame = data;
+  if (hook === HOOKS.localOut) {
+    frame = new Uint8Array(ETH_HLEN + data.length);
+    new DataView(frame.buffer).setUint16(12, family === FAMILIES.ipv4 ? ETH_P_IP : ETH_P_IPV6);
+    frame.set(data, ETH_HLEN);
+  }
   packet.load(frame, devices.loopback, true);
-  const out = world.standIn(devices.loopback.addr, 'net_device', { ifindex: devices.loopback.ifindex });
-  const state = world.standIn(packet.addr + 1, 'nf_hook_state', { hook: LOCAL_OUT, pf: IPV4, out });
+  const device = world.standIn(devices.loopback.addr, 'net_device', { ifindex: devices.loopback.ifindex });
+  const state = world.standIn(packet.addr + 1, 'nf_hook_state', {
+    hook,
+    pf: family,
+    in: COMES_IN.includes(hook) ? device : 0,
+    out: GOES_OUT.includes(hook) ? device : 0,
+  });
   const skb = world.standIn(packet.addr, 'sk_buff', packet.kernelMembers());
   return new NetfilterContext(kernel, packet, state, skb);
 }

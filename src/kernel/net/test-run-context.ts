@@ -5,20 +5,17 @@
  * @see net/bpf/test_run.c
  */
 import { TEST_RUN_FLAGS } from '../../sys/flags.ts';
-import { SK_BUFF } from '../programs/index.ts';
-import { FieldView } from './field-view.ts';
 import type { NetfilterContext } from './netfilter-context.ts';
-import { makeNetfilterContext } from './netfilter-context.ts';
 import { PlainContext } from './plain-context.ts';
 import { engineOf } from './runner.ts';
 import { runTestFunctions } from './test-functions.ts';
 import { type Outcome, type Request, refuse } from './test-run.ts';
 import { runFlowDissector, runSkLookup } from './test-run-lookup.ts';
+import { runNetfilter } from './test-run-netfilter.ts';
 
 /** Arguments that a traced function or tracepoint can have. @see include/linux/bpf.h, MAX_BPF_FUNC_ARGS */
 const MAX_ARGUMENTS = 12;
 const MAX_SYSCALL_CONTEXT = 0xffff;
-const IPV4_HEADER = 20;
 
 type Run = (request: Request) => Outcome;
 
@@ -32,7 +29,8 @@ export const CONTEXT_RUNS: Partial<Readonly<Record<Request['program']['facts']['
   sk_lookup: runSkLookup,
 };
 
-const nothing = (retval: number, duration = 0): Outcome => ({
+/** What a run leaves that makes no packet. */
+export const nothing = (retval: number, duration = 0): Outcome => ({
   retval,
   duration,
   packet: new Uint8Array(),
@@ -59,7 +57,7 @@ function refusePackets(request: Request): void {
 }
 
 /** Runs the program once on a context. */
-function runOn({ kernel, program }: Request, context: PlainContext | NetfilterContext): number {
+export function runOn({ kernel, program }: Request, context: PlainContext | NetfilterContext): number {
   const { grace } = kernel.machine;
   const engine = engineOf(kernel, program);
   grace.enter();
@@ -127,29 +125,4 @@ function runTracing(request: Request): Outcome {
     throw refuse(program, 'EFAULT', `nothing calls what a ${attach ?? 'tracing'} program is attached to`);
   }
   return nothing(runTestFunctions(kernel, attach));
-}
-
-function runNetfilter(request: Request): Outcome {
-  const { program, attr, data, kernel, repeat } = request;
-  if (attr.flags || attr.cpu || attr.batch_size) {
-    throw refuse(program, 'EINVAL', 'it takes no flags, CPU or batch size');
-  }
-  if (data.length < IPV4_HEADER) {
-    throw refuse(program, 'EINVAL', `the packet has ${data.length} bytes, fewer than an IPv4 header`);
-  }
-  if (attr.ctx_in?.length) {
-    throw refuse(
-      program,
-      'EOPNOTSUPP',
-      "the embedded kernel can't run it at another hook than LOCAL_OUT yet",
-    );
-  }
-  const context = makeNetfilterContext(kernel, new FieldView(SK_BUFF, undefined), data);
-  try {
-    let retval = 0;
-    for (let i = 0; i < repeat; i++) retval = runOn(request, context);
-    return nothing(retval);
-  } finally {
-    context.close();
-  }
 }

@@ -11,6 +11,8 @@ const ETH_HLEN = 14;
 /** `struct bpf_flow_keys`: bytes, and offsets of what is known before the program runs. */
 const KEYS = { size: 56, networkOffset: 0, transportOffset: 2, protocol: 10, flags: 48 } as const;
 const KNOWN_FLAGS = 7;
+/** A page, with nothing in front of the packet or behind it. */
+const MAX_PACKET = 4096;
 const AF_INET = 2;
 const AF_INET6 = 10;
 
@@ -45,8 +47,9 @@ function repeated(request: Request, context: SkBuff | ObjectContext, before: () 
 export function runFlowDissector(request: Request): Outcome {
   const { program, data, kernel } = request;
   refuseFlags(request);
-  if (data.length < ETH_HLEN) {
-    throw refuse(program, 'EINVAL', `the packet has ${data.length} bytes, fewer than ${ETH_HLEN}`);
+  if (data.length < ETH_HLEN || data.length > MAX_PACKET) {
+    const reason = `the packet has ${data.length} bytes, fewer than ${ETH_HLEN} or more than ${MAX_PACKET}`;
+    throw refuse(program, 'EINVAL', reason);
   }
   const given = contextIn(request, KEYS.size);
   const flags = given ? new DataView(given.buffer).getUint32(KEYS.flags, true) : 0;

@@ -8,7 +8,7 @@ import { contextIn, execute, type Outcome, type Request, refuse } from './test-r
 import { FRAME_SIZE, SHARED_INFO_ROOM } from './xdp-buff.ts';
 
 /** Most bytes of a packet: what is left of a page. */
-const MAX_PACKET = FRAME_SIZE - SKB_HEADROOM - SHARED_INFO_ROOM;
+export const MAX_PACKET = FRAME_SIZE - SKB_HEADROOM - SHARED_INFO_ROOM;
 /** Bytes of the network header that must be there, by protocol. */
 const NETWORK_HEADER: Readonly<Record<number, number>> = { 2048: 20, 34525: 40 };
 const GSO_LEGACY_MAX_SIZE = 65536;

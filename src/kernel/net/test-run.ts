@@ -4,24 +4,23 @@
  * @see net/bpf/test_run.c
  */
 import { InputError } from '../../base/error.ts';
-import { type Errno, errnoName } from '../../sys/errno.ts';
+import type { Errno } from '../../sys/errno.ts';
 import { TEST_RUN_FLAGS } from '../../sys/flags.ts';
 import type { ProgTestRunAttr, ProgTestRunResult } from '../../sys/kernel.ts';
 import type { RunKernel } from '../interpreter/environment.ts';
 import type { RunFault } from '../interpreter/fault.ts';
 import { CgroupStorageMap } from '../maps/index.ts';
 import type { Program } from '../objects/program.ts';
-import { PROGRAMS, XDP_MD_LAYOUT } from '../programs/index.ts';
-import type { NetDevice } from './device.ts';
+import { PROGRAMS } from '../programs/index.ts';
 import { PACKET_TYPES } from './packet-types.ts';
-import { ETH_HLEN, PacketRunner } from './runner.ts';
+import { PacketRunner } from './runner.ts';
 import { CONTEXT_RUNS } from './test-run-context.ts';
 import { runOnSkb } from './test-run-skb.ts';
-import { metadataLengthInvalid, XDP_HEADROOM, XdpBuff } from './xdp-buff.ts';
+import { runOnXdp } from './test-run-xdp.ts';
+import { XdpBuff } from './xdp-buff.ts';
 
 /** Room for the packet that comes back, when the caller does not say. */
 const DATA_OUT_BYTES = 64 * 1024;
-const XDP_FRAME_SIZE = 40;
 
 /** A run that is asked for: its attributes, checked as far as every type's are. */
 export interface Request {
@@ -50,12 +49,13 @@ export function testRun(kernel: RunKernel, program: Program, attr: ProgTestRunAt
     throw refuse(program, 'ENOTSUPP', `programs of type ${type} can't be run by BPF_PROG_TEST_RUN`);
   }
   const data = attr.data_in ?? new Uint8Array();
+  const live = ((attr.flags ?? 0) & TEST_RUN_FLAGS.BPF_F_TEST_XDP_LIVE_FRAMES) !== 0;
   const request: Request = {
     kernel,
     program,
     attr,
     data,
-    dataOutSize: attr.data_size_out ?? (attr.data_in ? DATA_OUT_BYTES : 0),
+    dataOutSize: attr.data_size_out ?? (attr.data_in && !live ? DATA_OUT_BYTES : 0),
     repeat: Math.max(attr.repeat ?? 0, 1),
   };
   for (const map of program.usedMaps) if (map instanceof CgroupStorageMap) map.beginTestRun();
@@ -159,85 +159,4 @@ function finish({ program, attr, dataOutSize }: Request, outcome: Outcome): Prog
     data_out: dataOutSize > 0 ? packet : new Uint8Array(),
     ctx_out: ctx && ctxRoom > 0 ? ctx : new Uint8Array(),
   };
-}
-
-function runOnXdp(request: Request, runner: PacketRunner, xdp: XdpBuff): Outcome {
-  const { program, attr, data, kernel } = request;
-  const attach = program.facts.expectedAttachType;
-  if (attach === 'xdp_devmap' || attach === 'xdp_cpumap') {
-    throw refuse(program, 'EINVAL', `a program for ${attach} has no packet of its own to run on`);
-  }
-  const live = ((attr.flags ?? 0) & TEST_RUN_FLAGS.BPF_F_TEST_XDP_LIVE_FRAMES) !== 0;
-  if ((attr.flags ?? 0) & ~TEST_RUN_FLAGS.BPF_F_TEST_XDP_LIVE_FRAMES || (attr.batch_size && !live)) {
-    throw refuse(program, 'EINVAL', 'only live frames take flags or a batch size');
-  }
-  if (live) throw refuse(program, 'EOPNOTSUPP', "the embedded kernel can't run live frames yet");
-  const md = contextIn(request, XDP_MD_LAYOUT.size);
-  const { metaLength, linear } = readMetadata(request, md);
-  if (data.length - metaLength < ETH_HLEN) {
-    throw refuse(
-      program,
-      'EINVAL',
-      `the packet has ${data.length - metaLength} bytes, fewer than ${ETH_HLEN}`,
-    );
-  }
-  const { device, queue } = receiver(request, md);
-  const status = xdp.load(data, metaLength, linear, device ?? kernel.devices.loopback, queue);
-  if (status !== 0) {
-    throw refuse(program, errnoName(-status)!, `the packet of ${data.length} bytes does not fit in a frame`);
-  }
-  const run = execute(request, runner);
-  const { bytes, linear: linearOut } = xdp.packet();
-  if (md) {
-    XDP_MD_LAYOUT.patch(new DataView(md.buffer), 0, {
-      data: xdp.data - xdp.dataMeta,
-      data_end: xdp.dataEnd - xdp.dataMeta,
-    });
-  }
-  return { ...run, packet: bytes, fragBytes: bytes.length - linearOut, ctx: md };
-}
-
-/** How much of the data is metadata, and how much goes into the frame. */
-function readMetadata(
-  { program, data }: Request,
-  md: Uint8Array | undefined,
-): { readonly metaLength: number; readonly linear: number } {
-  if (!md) return { metaLength: 0, linear: data.length };
-  const context = XDP_MD_LAYOUT.read(new DataView(md.buffer), 0);
-  const { data: metaLength, data_end, data_meta } = context;
-  if (
-    data_meta !== 0 ||
-    data_end > data.length ||
-    metaLength > data_end ||
-    metadataLengthInvalid(metaLength) ||
-    metaLength > XDP_HEADROOM - XDP_FRAME_SIZE
-  ) {
-    throw refuse(
-      program,
-      'EINVAL',
-      `the context's data_meta ${data_meta}, data ${metaLength} and data_end ${data_end} ` +
-        `don't describe ${data.length} bytes of packet`,
-    );
-  }
-  return { metaLength, linear: data_end };
-}
-
-/** The device and queue that the context says the packet came in by. */
-function receiver(
-  { program, kernel }: Request,
-  md: Uint8Array | undefined,
-): { readonly device?: NetDevice; readonly queue: number } {
-  if (!md) return { queue: 0 };
-  const { ingress_ifindex, rx_queue_index, egress_ifindex } = XDP_MD_LAYOUT.read(new DataView(md.buffer), 0);
-  if (egress_ifindex !== 0) throw refuse(program, 'EINVAL', 'the context has an egress_ifindex');
-  if (ingress_ifindex === 0) {
-    if (rx_queue_index !== 0) throw refuse(program, 'EINVAL', 'the context has a queue but no device');
-    return { queue: 0 };
-  }
-  const device = kernel.devices.get(ingress_ifindex);
-  if (!device) throw refuse(program, 'ENODEV', `there is no device ${ingress_ifindex}`);
-  if (rx_queue_index >= device.rxQueues) {
-    throw refuse(program, 'EINVAL', `device ${device.name} has no queue ${rx_queue_index}`);
-  }
-  return { device, queue: rx_queue_index };
 }

@@ -31,6 +31,13 @@ const EFAULT = -errnoId('EFAULT');
 const ENOTSUPP = -errnoId('ENOTSUPP');
 const ENOMEM = -errnoId('ENOMEM');
 
+/** Addresses of a packet's beginning, its end and the beginning of its metadata. */
+interface Bounds {
+  readonly data: number;
+  readonly dataEnd: number;
+  readonly dataMeta: number;
+}
+
 /** Metadata comes in words and is limited. */
 export function metadataLengthInvalid(length: number): boolean {
   return length % 4 !== 0 || length > MAX_METADATA;
@@ -93,7 +100,7 @@ export class XdpBuff implements RunContext {
     return this.dataEnd;
   }
   get #hardEnd(): number {
-    return this.#frame + FRAME_SIZE - SHARED_INFO_ROOM;
+    return this.#frame + this.#get(AT.frame_sz) - SHARED_INFO_ROOM;
   }
   get #fragBytes(): number {
     return this.#frags.reduce((sum, size) => sum + size, 0);
@@ -103,11 +110,20 @@ export class XdpBuff implements RunContext {
    * Puts a packet into the frame.
    * @param metaLength bytes at the packet's start that are metadata
    * @param most bytes that go into the frame itself, if they fit; the others go into pages behind it
+   * @param frameSize bytes of the frame, at most {@link FRAME_SIZE}
    * @returns 0, or a negative errno when it has more than the frame and its pages hold
    */
-  load(packet: Uint8Array, metaLength: number, most: number, device: NetDevice, queue: number): number {
+  load(
+    packet: Uint8Array,
+    metaLength: number,
+    most: number,
+    device: NetDevice,
+    queue: number,
+    frameSize = FRAME_SIZE,
+  ): number {
     const { u8 } = this.#memory;
     u8.fill(0, this.#frame, this.#frame + FRAME_SIZE);
+    this.#set(AT.frame_sz, frameSize);
     const start = this.#frame + XDP_HEADROOM - metaLength;
     const linear = Math.min(most, this.#hardEnd - start);
     u8.set(packet.length === linear ? packet : packet.subarray(0, linear), start);
@@ -117,7 +133,6 @@ export class XdpBuff implements RunContext {
     this.#set(AT.data_hard_start, this.#frame);
     this.#set(AT.rxq, this.#rxq);
     this.#set(AT.txq, this.#txq);
-    this.#set(AT.frame_sz, FRAME_SIZE);
     this.#set(AT.flags, 0);
     this.#memory.writeU32(this.#rxq + XDP_RXQ_INFO.members.dev.offset, device.addr);
     this.#memory.writeU32(this.#rxq + XDP_RXQ_INFO.members.queue_index.offset, queue);
@@ -138,6 +153,17 @@ export class XdpBuff implements RunContext {
     for (let left = rest.length; left > 0; left -= FRAME_SIZE) this.#frags.push(Math.min(left, FRAME_SIZE));
     this.#set(AT.flags, FRAGS_FLAG);
     return 0;
+  }
+
+  /** Where the packet and its metadata are. */
+  get bounds(): Bounds {
+    const { data, dataEnd, dataMeta } = this;
+    return { data, dataEnd, dataMeta };
+  }
+  set bounds({ data, dataEnd, dataMeta }: Bounds) {
+    this.#set(AT.data, data);
+    this.#set(AT.data_end, dataEnd);
+    this.#set(AT.data_meta, dataMeta);
   }
 
   /** The packet as the program left it, with its metadata, in the frame and behind it. */
