@@ -1,11 +1,8 @@
 import { basename } from 'node:path';
-import { InputError } from '../../base/error.ts';
 import type { BtfTypeId } from '../../btf/index.ts';
 import { type MapSpec, mapShape, type ObjectSpec, parseObject, propertyName } from '../../loader/index.ts';
-import { readWhole } from '../files.ts';
 import type { Call } from '../grammar/call.ts';
-import { absolute } from '../grammar/command-line.ts';
-import { attempt, Usage } from '../grammar/refusal.ts';
+import { takeObject } from './take-object.ts';
 import { arrayOf, pascalCase, TypeScriptTypes } from './types.ts';
 
 /** Characters of base64 on a line. */
@@ -14,26 +11,15 @@ const LINE = 100;
 const IMPORTED = ['MapView', 'QueueView', 'LoadedMap', 'Skeleton'];
 const PER_CPU = /^(lru_)?percpu_(hash|array)$|^percpu_cgroup_storage$/;
 
-/** `gen skeleton FILE [name NAME]`: a TypeScript module with the object in it, on standard output. */
+/** `gen skeleton FILE [name NAME]`: a TypeScript module with the object in it, or with `--c` a C header, on standard output. */
 export async function generateSkeleton(call: Call): Promise<void> {
-  const { words, out } = call;
-  if (words.left < 1) throw new Usage();
-  const file = words.take();
-  const name = takeName(call) ?? objectName(file);
-  const bytes = attempt(`failed to open BPF object file`, () => readWhole(absolute(call, file)));
-  out.print(skeletonModule(parseObject(bytes, file), bytes, name, basename(file)));
-}
-
-function takeName({ words }: Call): string | undefined {
-  if (words.left === 0) return undefined;
-  const word = words.peek();
-  if (!words.accept('name')) throw new InputError('cli-gen', `unknown argument ${word}`);
-  const name = words.take();
-  words.end();
-  if (!/^[A-Za-z_$][A-Za-z0-9_$]*$/.test(name)) {
-    throw new InputError('cli-gen', `${name} can't be the name of an object; letters, digits and _ can`);
+  const { flags, out } = call;
+  if (flags.c !== undefined || flags.useLoader) {
+    const { generateCSkeleton } = await import('./c-command.ts');
+    return generateCSkeleton(call);
   }
-  return name;
+  const { file, name = objectName(file), bytes } = takeObject(call);
+  out.print(skeletonModule(parseObject(bytes, file), bytes, name, basename(file)));
 }
 
 /** `syn_counter` of `/tmp/syn-counter.bpf.o`. */

@@ -13,13 +13,15 @@ export interface Flags {
   readonly nomount: boolean;
   readonly useLoader: boolean;
   readonly baseBtf: string | undefined;
+  /** Skeletons are to be C, for this version of libbpf; empty where none is said. */
+  readonly c: string | undefined;
   readonly version: boolean;
   readonly help: boolean;
   /** The option that is not known, as it stands in the command line. */
   readonly unknown: string | undefined;
 }
 
-type Switch = Exclude<keyof Flags, 'baseBtf' | 'unknown'>;
+type Switch = Exclude<keyof Flags, 'baseBtf' | 'c' | 'unknown'>;
 
 interface FlagFact {
   readonly long: string;
@@ -40,15 +42,18 @@ const SWITCHES: Readonly<Record<string, FlagFact>> = {
   l: { long: 'legacy', sets: [] },
 };
 const VALUED = { B: 'base-btf' } as const;
-const LONG_NAMES = [...Object.values(SWITCHES).map(({ long }) => long), VALUED.B];
+/** Its value can only stand behind `=`. */
+const C = 'c';
+const LONG_NAMES = [...Object.values(SWITCHES).map(({ long }) => long), VALUED.B, C];
 
-/** Long options, `--base-btf` too, without their dashes. */
+/** Long options, without their dashes. */
 export const FLAG_NAMES: readonly string[] = LONG_NAMES;
 
 /** Splits a command line as getopt_long(3) does: options anywhere, letters together, long names cut short. */
 export function parseFlags(argv: readonly string[]): { readonly flags: Flags; readonly words: string[] } {
   const set = new Set<Switch>();
   let baseBtf: string | undefined;
+  let c: string | undefined;
   let unknown: string | undefined;
   const words: string[] = [];
   const apply = (letter: string): boolean => {
@@ -71,6 +76,7 @@ export function parseFlags(argv: readonly string[]): { readonly flags: Flags; re
       const matches = LONG_NAMES.filter((long) => long.startsWith(name));
       const long = matches.includes(name) ? name : matches.length === 1 ? matches[0] : undefined;
       if (long === VALUED.B) baseBtf = value ?? argv[++at];
+      else if (long === C) c = value ?? '';
       else {
         const letter = Object.keys(SWITCHES).find((key) => SWITCHES[key]!.long === long);
         if (letter === undefined || value !== undefined) unknown ??= word;
@@ -102,6 +108,7 @@ export function parseFlags(argv: readonly string[]): { readonly flags: Flags; re
       version: has('version'),
       help: has('help'),
       baseBtf,
+      c,
       unknown,
     },
     words,

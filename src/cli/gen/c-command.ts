@@ -1,0 +1,75 @@
+import { basename } from 'node:path';
+import { InputError } from '../../base/error.ts';
+import { readBpfElf } from '../../elf/index.ts';
+import { parseObject } from '../../loader/index.ts';
+import type { Call } from '../grammar/call.ts';
+import { errnoExit, errnoOf, exitWith, FAILURE, strerror } from '../grammar/refusal.ts';
+import { type CEdition, editionOf } from './c-edition.ts';
+import { type CObject, describeObject, identifier } from './c-object.ts';
+import { cSkeleton } from './c-skeleton.ts';
+import { cSubskeleton } from './c-subskeleton.ts';
+import { type TakenObject, takeObject } from './take-object.ts';
+
+/** Characters of an object's name that libbpf keeps. */
+const MAX_PREFIX = 15;
+/** Characters of a file's name that a skeleton is called by. */
+const MAX_NAME = 63;
+/** What libbpf says of objects that are none, and of such as refer to what it does not know; and bpftool's exit codes. */
+const NO_OBJECT = { text: 'BPF object format invalid', exitCode: 95 };
+const NOT_KNOWN = { text: 'Relocation failed', exitCode: 91 };
+
+/** `gen skeleton --c FILE [name NAME]`: a C header with the object in it, on standard output. */
+export async function generateCSkeleton(call: Call): Promise<void> {
+  const edition = editionOf(call.flags.c ?? '');
+  const taken = takeObject(call);
+  if (call.flags.useLoader) {
+    throw new InputError(
+      'cli-gen',
+      'light skeletons hold a program that loads the object, which skep does not write',
+    );
+  }
+  const object = await open(taken, edition, nameOf(taken).slice(0, MAX_PREFIX), undefined);
+  call.out.print(cSkeleton(object, taken.bytes));
+}
+
+/** `gen subskeleton FILE [name NAME]`: a C header of what the object brings into another, on standard output. */
+export async function generateSubskeleton(call: Call): Promise<void> {
+  const { flags, out } = call;
+  const edition = editionOf(flags.c ?? '');
+  const taken = takeObject(call);
+  if (flags.useLoader) throw new InputError('cli-gen', 'cannot use loader for subskeletons');
+  const object = await open(taken, edition, '', FAILURE);
+  if (!object.btf) throw new InputError('cli-gen', `need btf type information for ${object.name}`);
+  out.print(cSubskeleton(object));
+}
+
+/** `firewall_bpf` of `/tmp/firewall.bpf.o`. */
+function nameOf({ file, name }: TakenObject): string {
+  return name ?? identifier(basename(file).slice(0, MAX_NAME).replace(/\.o$/, ''));
+}
+
+/**
+ * @param prefix what maps of global data are called by
+ * @param exitCode of any failure; `undefined` for bpftool's own of each
+ */
+async function open(
+  taken: TakenObject,
+  edition: CEdition,
+  prefix: string,
+  exitCode: number | undefined,
+): Promise<CObject> {
+  try {
+    const { bytes, file } = taken;
+    const elf = readBpfElf(bytes, file);
+    return describeObject(parseObject(bytes, file), elf, { name: nameOf(taken), prefix }, edition);
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    const errno = errnoOf(error);
+    const known = error.code === 'cli-gen' ? NOT_KNOWN : NO_OBJECT;
+    const text = errno === undefined ? known.text : strerror(error);
+    const code = exitCode ?? (errno === undefined ? known.exitCode : errnoExit(error));
+    return exitWith(code, async () => {
+      throw new InputError('cli-gen', `failed to open BPF object file: ${text}`, { cause: error });
+    });
+  }
+}
