@@ -81,13 +81,14 @@ const VARIANTS: readonly {
   },
 ];
 
-const byType = new Map<string, Prototype>(
-  VARIANTS.flatMap(({ helper, types, change }) =>
-    types.map((type) => [`${helper} ${type}`, { ...PROTOTYPES[helper], ...change }] as const),
-  ),
-);
+const byType = new Map<Helper, Map<ProgType, Prototype>>();
+for (const { helper, types, change } of VARIANTS) {
+  const variants = byType.get(helper) ?? new Map<ProgType, Prototype>();
+  for (const type of types) variants.set(type, { ...PROTOTYPES[helper], ...change });
+  byType.set(helper, variants);
+}
 
 /** The prototype that a program of the type sees. */
 export function prototype(helper: Helper, type: ProgType): Prototype {
-  return byType.get(`${helper} ${type}`) ?? PROTOTYPES[helper];
+  return byType.get(helper)?.get(type) ?? PROTOTYPES[helper];
 }

@@ -38,13 +38,13 @@ import {
   type RegType,
 } from './reg-type.ts';
 import type { Reference } from './state.ts';
+import { hasTemplate, TEMPLATE_PREFIX } from './tracepoint-templates.ts';
 
 const ARG_BYTES = 8;
 /** Arguments that a context can have. @see include/linux/bpf.h, MAX_BPF_FUNC_ARGS */
 const MAX_ARGS = 12;
 const MAX_REG_ARGS = 5;
 const TRACEPOINT_PREFIX = 'btf_trace_';
-const TEMPLATE_PREFIX = '__bpf_trace_';
 const ITER_PREFIX = 'bpf_iter_';
 
 /** What the program attaches to, as far as its context goes. */
@@ -142,18 +142,6 @@ function tracepointTarget(plain: Target, found: BtfType): Target {
     nulls: RAW_TP_NULL_ARGS[name] ?? 0,
     note: known ? '' : `Cannot find btf of tracepoint template, fall back to ${TRACEPOINT_PREFIX}${name}.\n`,
   };
-}
-
-/** Tracepoints of one class share a function, which has the class's name but the same parameters. */
-function hasTemplate(btf: Btf, proto: BtfFuncProto): boolean {
-  for (const id of btf.ids()) {
-    const type = btf.type(id);
-    if (type.kind !== 'func' || !type.name.startsWith(TEMPLATE_PREFIX)) continue;
-    const params = protoOf(btf, type.type)?.params;
-    if (params?.length !== proto.params.length) continue;
-    if (params.every((param, i) => param.type === proto.params[i]!.type)) return true;
-  }
-  return false;
 }
 
 function structOpsTarget({ input }: Draft, plain: Target, found: BtfType): Target | undefined {

@@ -1,6 +1,6 @@
 /** Fills the {@link Plan}: where states are remembered, which registers are live, where the loops are. */
 import type { Draft } from '../structure/draft.ts';
-import { successorsOf } from './flow.ts';
+import { findSuccessors, flowOf } from './flow.ts';
 import { computeLiveRegs } from './live-regs.ts';
 import { Plan } from './plan.ts';
 import { findLoops } from './scc.ts';
@@ -17,10 +17,14 @@ export interface CallFacts {
 
 /** @param call facts of the helper or kernel function that is called at a slot; `undefined` where it is unknown */
 export function buildPlan(draft: Draft, call: (idx: number) => CallFacts | undefined): Plan {
-  const plan = new Plan(draft.count);
+  const successors = findSuccessors(draft);
+  const plan = new Plan(draft.count, {
+    successors,
+    flows: draft.subprograms.map((_, subprogno) => flowOf(draft, subprogno, successors)),
+    scc: findLoops(draft.count, successors),
+  });
   for (let idx = 0; idx < draft.count; idx++) markPoints(draft, plan, idx, call);
-  computeLiveRegs(draft, (idx) => call(idx)?.args, plan.liveRegs);
-  plan.scc.set(findLoops(draft.count, (idx) => successorsOf(draft, idx)));
+  computeLiveRegs(draft, (idx) => call(idx)?.args, plan);
   return plan;
 }
 

@@ -19,7 +19,6 @@ import { InsnAux } from './aux.ts';
 import { Wanted } from './backtrack.ts';
 import type { EqualityRules } from './equal.ts';
 import { FastcallStack } from './fastcall.ts';
-import { flowOf } from './flow.ts';
 import { FP } from './frame.ts';
 import { JumpEntry, type JumpFacts, JumpHistory } from './history.ts';
 import { IdMap } from './ids.ts';
@@ -29,7 +28,6 @@ import { hasBackedges, LoopVisits } from './loops.ts';
 import { checkLoadsPackets } from './packet-load.ts';
 import type { Plan } from './plan.ts';
 import { readReg } from './regs.ts';
-import type { SubprogFlow } from './stack-liveness.ts';
 import { StackLiveness } from './stack-liveness.ts';
 import { VerifierState } from './state.ts';
 import { isVisited, pathEnded, type Remembered } from './visited.ts';
@@ -113,7 +111,6 @@ export class Explorer implements EqualityRules {
   private zombies = 0;
   private buckets: Remembered[][] = [];
   private readonly pending: Pending[] = [];
-  private readonly flows: (SubprogFlow | undefined)[] = [];
 
   constructor(draft: Draft, plan: Plan, log: Log, caps: ExploreCaps) {
     this.draft = draft;
@@ -153,15 +150,6 @@ export class Explorer implements EqualityRules {
 
   isGlobalSubprog(subprog: number): boolean {
     return this.draft.subprograms[subprog]?.linkage === 'global';
-  }
-
-  flow(subprogno: number): SubprogFlow {
-    let flow = this.flows[subprogno];
-    if (flow === undefined) {
-      flow = flowOf(this.draft, subprogno);
-      this.flows[subprogno] = flow;
-    }
-    return flow;
   }
 
   /**

@@ -4,7 +4,8 @@
  */
 import type { Insn, Reg } from '../../../isa/insn.ts';
 import type { Draft } from '../structure/draft.ts';
-import { flowOf } from './flow.ts';
+import { NONE } from './flow.ts';
+import type { Plan } from './plan.ts';
 
 const R0 = 1;
 const ALL = 0xffff;
@@ -63,30 +64,32 @@ function effectOf(insn: Insn, argCount: number | undefined): Effect {
   }
 }
 
-/** Fills `live` by slot. @param argCount arguments of the call at a slot, where its prototype is known */
+/** Fills the plan's `liveRegs`. @param argCount arguments of the call at a slot, where its prototype is known */
 export function computeLiveRegs(
   draft: Draft,
   argCount: (idx: number) => number | undefined,
-  live: Uint16Array,
+  { liveRegs: live, flows, successors }: Plan,
 ): void {
-  for (let subprogno = 0; subprogno < draft.subprograms.length; subprogno++) {
-    const flow = flowOf(draft, subprogno);
-    const effects: (Effect | undefined)[] = [];
-    for (let i = 0; i < flow.length; i++) {
-      const idx = flow.start + i;
-      const insn = draft.insns[idx];
-      effects.push(insn && effectOf(insn, insn.kind === 'call' ? argCount(idx) : undefined));
-    }
+  const use = new Uint16Array(draft.count);
+  const keep = new Uint16Array(draft.count).fill(ALL);
+  for (let idx = 0; idx < draft.count; idx++) {
+    const insn = draft.insns[idx];
+    if (insn === undefined) continue;
+    const effect = effectOf(insn, insn.kind === 'call' ? argCount(idx) : undefined);
+    use[idx] = effect.use;
+    keep[idx] = ~effect.def;
+  }
+  for (const { start, postorder } of flows) {
     for (let changed = true; changed; ) {
       changed = false;
-      for (const i of flow.postorder) {
-        const effect = effects[i];
-        if (effect === undefined) continue;
-        let after = 0;
-        for (const next of flow.successors(i)) after |= live[flow.start + next]!;
-        const before = (after & ~effect.def) | effect.use;
-        if (before === live[flow.start + i]) continue;
-        live[flow.start + i] = before;
+      for (let i = 0; i < postorder.length; i++) {
+        const idx = start + postorder[i]!;
+        const next = successors[2 * idx]!;
+        const target = successors[2 * idx + 1]!;
+        const after = (next === NONE ? 0 : live[next]!) | (target === NONE ? 0 : live[target]!);
+        const before = (after & keep[idx]!) | use[idx]!;
+        if (before === live[idx]) continue;
+        live[idx] = before;
         changed = true;
       }
     }

@@ -3,6 +3,7 @@
  * states are worth remembering, which calls run callbacks, and which loops (strongly connected components of the
  * control flow) an instruction is part of.
  */
+import type { SubprogFlow } from './flow.ts';
 
 const PRUNE_POINT = 1;
 const JUMP_POINT = 2;
@@ -18,11 +19,17 @@ export class Plan {
   readonly liveRegs: Uint16Array;
   /** Component of the control-flow graph that the slot is in; 0 when it is in no loop. */
   readonly scc: Uint32Array;
+  /** Slots that may run next in the same frame, two for each slot. */
+  readonly successors: Int32Array;
+  /** By subprogram. */
+  readonly flows: readonly SubprogFlow[];
 
-  constructor(slots: number) {
+  constructor(slots: number, { successors, flows, scc }: Pick<Plan, 'successors' | 'flows' | 'scc'>) {
     this.flags = new Uint8Array(slots);
     this.liveRegs = new Uint16Array(slots);
-    this.scc = new Uint32Array(slots);
+    this.successors = successors;
+    this.flows = flows;
+    this.scc = scc;
   }
 
   /** States are compared and may be remembered here. */

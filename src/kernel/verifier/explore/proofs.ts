@@ -17,12 +17,15 @@ import {
   type RegType,
 } from './reg-type.ts';
 
+const DEAD: InsnProof = { dead: true };
+
 export function proofs(ex: Explorer): ReadonlyMap<InsnIdx, InsnProof> {
   const found = new Map<InsnIdx, InsnProof>();
-  for (const [idx, insn] of ex.insns.entries()) {
+  for (let idx = 0; idx < ex.insns.length; idx++) {
+    const insn = ex.insns[idx];
     if (insn === undefined) continue;
     const aux = ex.aux[idx]!;
-    const proof = aux.seen ? learned(ex, aux, insn.kind === 'jmp') : { dead: true };
+    const proof = aux.seen ? learned(ex, aux, insn.kind === 'jmp') : DEAD;
     if (proof !== undefined) found.set(idx as InsnIdx, proof);
   }
   return found;

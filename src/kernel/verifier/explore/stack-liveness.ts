@@ -10,6 +10,7 @@
  * @see the commit messages of the Linux series "bpf: replace path-sensitive with path-insensitive live stack analysis"
  */
 import type { Explorer } from './explorer.ts';
+import type { SubprogFlow } from './flow.ts';
 import type { VerifierState } from './state.ts';
 
 /** Masks for the slots of one frame, by instruction of the subprogram. */
@@ -34,15 +35,6 @@ interface Instance {
   updated: boolean;
   /** A later visit wrote less than an earlier one, so what must be written has to be computed afresh. */
   dropped: boolean;
-}
-
-/** Order and successors of a subprogram's instructions, relative to its start. */
-export interface SubprogFlow {
-  readonly start: number;
-  readonly length: number;
-  /** Instructions in postorder of the control flow: an instruction's successors mostly come before it. */
-  readonly postorder: readonly number[];
-  readonly successors: (idx: number) => readonly number[];
 }
 
 export class StackLiveness {
@@ -74,7 +66,7 @@ export class StackLiveness {
     const key = `${callsites.join(',')}:${subprogno}`;
     let found = this.instances.get(key);
     if (found === undefined) {
-      const flow = this.ex.flow(subprogno);
+      const flow = this.ex.plan.flows[subprogno]!;
       found = {
         callsites,
         depth: callsites.length,
@@ -154,7 +146,8 @@ export class StackLiveness {
   }
 
   private solve(instance: Instance, subprogno: number): void {
-    const flow = this.ex.flow(subprogno);
+    const flow = this.ex.plan.flows[subprogno]!;
+    const { successors } = this.ex.plan;
     const chain = `(${[...instance.callsites, instance.start].join(',')})`;
     let rounds = 0;
     for (let changed = true; changed; rounds++) {
@@ -166,7 +159,7 @@ export class StackLiveness {
         const watch = this.ex.log.wantsStates
           ? this.watch(`${chain} frame ${fr}`, instance, masks)
           : undefined;
-        if (pass(flow, masks, watch)) changed = true;
+        if (pass(flow, successors, masks, watch)) changed = true;
       }
     }
     if (this.ex.log.wantsStates)
@@ -274,20 +267,33 @@ function slotNames(low: number, high: number): string {
 }
 
 /** One round of the data-flow equations. @returns whether anything changed */
-function pass(flow: SubprogFlow, masks: FrameMasks, watch: Watch | undefined): boolean {
+function pass(
+  { start, postorder }: SubprogFlow,
+  successors: Int32Array,
+  masks: FrameMasks,
+  watch: Watch | undefined,
+): boolean {
   let changed = false;
   const { liveBefore: live, mustWrite, writes, mayRead: reads } = masks;
-  for (const i of flow.postorder) {
-    const next = flow.successors(i);
+  for (let at = 0; at < postorder.length; at++) {
+    const i = postorder[at]!;
+    const next = successors[2 * (start + i)]! - start;
+    const target = successors[2 * (start + i) + 1]! - start;
     let afterLow = 0;
     let afterHigh = 0;
-    let mustLow = next.length === 0 ? 0 : -1;
+    let mustLow = next < 0 && target < 0 ? 0 : -1;
     let mustHigh = mustLow;
-    for (const s of next) {
-      afterLow |= live[2 * s]!;
-      afterHigh |= live[2 * s + 1]!;
-      mustLow &= mustWrite[2 * s]!;
-      mustHigh &= mustWrite[2 * s + 1]!;
+    if (next >= 0) {
+      afterLow = live[2 * next]!;
+      afterHigh = live[2 * next + 1]!;
+      mustLow = mustWrite[2 * next]!;
+      mustHigh = mustWrite[2 * next + 1]!;
+    }
+    if (target >= 0) {
+      afterLow |= live[2 * target]!;
+      afterHigh |= live[2 * target + 1]!;
+      mustLow &= mustWrite[2 * target]!;
+      mustHigh &= mustWrite[2 * target + 1]!;
     }
     mustLow |= writes[2 * i]!;
     mustHigh |= writes[2 * i + 1]!;

@@ -7,12 +7,11 @@ import { type Capability, effectiveAttachType, helpersOf } from '../../programs/
 import type { VerifyEnvironment } from '../environment.ts';
 import { isGplCompatible } from '../license.ts';
 import type { Verdict } from '../rejection.ts';
-import type { Draft } from './draft.ts';
+import { type Draft, HELPER_COUNT } from './draft.ts';
 import { atLeast, needsVersion } from './version.ts';
 
-const HELPER_COUNT = Object.keys(HELPERS).length;
-
 export function checkHelperCall(draft: Draft, idx: number, id: number): Verdict {
+  if (draft.callable[id] === 1) return undefined;
   const { environment, input } = draft;
   if (id < 0 || id > HELPER_COUNT) {
     return {
@@ -62,6 +61,7 @@ export function checkHelperCall(draft: Draft, idx: number, id: number): Verdict 
       hint: 'run the program on Linux (--kernel linux)',
     };
   }
+  draft.callable[id] = 1;
   return undefined;
 }
 

@@ -7,26 +7,31 @@ const UNSEEN = 0;
 const ON_PATH = 1;
 const DONE = 2;
 
+/** There are no more successors. */
+export const END = -1;
+
 /**
  * Where control can go from a slot, in the order in which Linux explores. A call is followed by the callee.
  * The second slot of a 64-bit load goes on to the next: that is how a jump into its middle shows.
+ *
+ * @param n which of the successors
  */
-export function successors({ slots }: Draft, idx: number): readonly number[] {
+export function successor({ slots }: Draft, idx: number, n: number): number {
   const { code, src, off, imm } = slots[idx]!;
   switch (FORMS[code]?.form) {
     case 'exit':
-      return [];
+      return END;
     case 'ja':
-      return [idx + 1 + (code === JA32 ? imm : off)];
+      return n === 0 ? idx + 1 + (code === JA32 ? imm : off) : END;
     case 'jmp':
     case 'may_goto':
-      return [idx + 1, idx + 1 + off];
+      return n === 0 ? idx + 1 : n === 1 ? idx + 1 + off : END;
     case 'call':
-      return src === 1 ? [idx + 1, idx + 1 + imm] : [idx + 1];
+      return n === 0 ? idx + 1 : n === 1 && src === 1 ? idx + 1 + imm : END;
     case 'ldimm64':
-      return src === 4 ? [idx + 2, idx + 1 + imm] : [idx + 2];
+      return n === 0 ? idx + 2 : n === 1 && src === 4 ? idx + 1 + imm : END;
     default:
-      return [idx + 1];
+      return n === 0 ? idx + 1 : END;
   }
 }
 
@@ -35,21 +40,25 @@ const JA32 = 0x06;
 
 export function checkControlFlow(draft: Draft): Verdict {
   const state = new Uint8Array(draft.count);
-  const path: { readonly idx: number; readonly next: readonly number[]; taken: number }[] = [];
+  // The way to the instruction that is looked at, and how many successors of each on it were taken.
+  const path = new Int32Array(draft.count);
+  const taken = new Uint8Array(draft.count);
+  let depth = 0;
   const enter = (idx: number) => {
     state[idx] = ON_PATH;
-    path.push({ idx, next: successors(draft, idx), taken: 0 });
+    path[depth++] = idx;
   };
   // The subprogram that exceptions end in is called by the kernel only. It is explored last.
   const handler = draft.exceptionCallback;
   enter(0);
   let handlerLeft = handler !== undefined;
-  for (let top = path.at(-1); top; top = path.at(-1)) {
-    const to = top.next[top.taken++];
-    if (to === undefined) {
-      state[top.idx] = DONE;
-      path.pop();
-      if (path.length === 0 && handlerLeft) {
+  while (depth > 0) {
+    const idx = path[depth - 1]!;
+    const to = successor(draft, idx, taken[idx]!++);
+    if (to === END) {
+      state[idx] = DONE;
+      depth--;
+      if (depth === 0 && handlerLeft) {
         handlerLeft = false;
         enter(draft.subprograms[handler!]!.start);
       }
@@ -59,8 +68,8 @@ export function checkControlFlow(draft: Draft): Verdict {
     else if (state[to] === ON_PATH && !draft.environment.capabilities.bpf) {
       return {
         code: 'back-edge',
-        insn: top.idx,
-        problem: `back-edge from insn ${top.idx} to ${to}`,
+        insn: idx,
+        problem: `back-edge from insn ${idx} to ${to}`,
         reason: 'only a caller with CAP_BPF may load a program with loops',
         hint: 'unroll the loop (#pragma unroll) or load with CAP_BPF',
       };

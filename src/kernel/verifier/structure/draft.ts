@@ -1,7 +1,11 @@
 import type { BtfLinkage, BtfTypeId } from '../../../btf/index.ts';
 import { decode, type Insn, type Problem, readSlot, type Slot, slotCount } from '../../../isa/index.ts';
+import { HELPERS } from '../../../sys/helper-ids.ts';
 import type { MapFacts, VerifyEnvironment } from '../environment.ts';
 import type { ProgramInput, SourceLine } from '../program.ts';
+
+/** Helpers are numbered from 1 to this. */
+export const HELPER_COUNT = Object.keys(HELPERS).length;
 
 /** A subprogram while its facts are being gathered. */
 export interface DraftSubprogram {
@@ -51,6 +55,8 @@ export interface Draft {
   readonly maps: MapFacts[];
   readonly mapRefs: Map<number, number>;
   readonly lines: Map<number, SourceLine>;
+  /** By helper id: 1 once the program was found to be allowed to call it. */
+  readonly callable: Uint8Array;
 }
 
 export function draft(input: ProgramInput, environment: VerifyEnvironment): Draft {
@@ -68,6 +74,7 @@ export function draft(input: ProgramInput, environment: VerifyEnvironment): Draf
     maps: [],
     mapRefs: new Map(),
     lines: new Map(),
+    callable: new Uint8Array(HELPER_COUNT + 1),
   };
 }
 

@@ -19,7 +19,8 @@ function recordCount({ bytes, recSize }: InfoRecords): number {
 
 /** A record may be longer than what is known of it only when the rest is zero. */
 function hasTail({ bytes, recSize }: InfoRecords, at: number, known: number): boolean {
-  return bytes.subarray(at + known, at + recSize).some((byte) => byte !== 0);
+  for (let i = at + known; i < at + recSize; i++) if (bytes[i] !== 0) return true;
+  return false;
 }
 
 /** The FUNC that function info gives to a slot. */

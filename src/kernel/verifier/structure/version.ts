@@ -11,7 +11,7 @@ import { MAP_TYPES } from '../../../sys/map-types.ts';
 import { PROG_TYPES } from '../../../sys/prog-types.ts';
 import { PROGRAMS } from '../../programs/index.ts';
 import type { Refusal, Verdict } from '../rejection.ts';
-import { successors } from './cfg.ts';
+import { END, successor } from './cfg.ts';
 import { type Draft, subprogramAt } from './draft.ts';
 
 /** From this version on there may be loops. */
@@ -25,11 +25,22 @@ const LARGE_COMPLEXITY = 1_000_000;
 /** From this version on tail calls may be made from functions. */
 const NESTED_TAIL_CALLS = '5.10';
 
+/** Versions that were read before, as numbers: they are asked for once for each instruction. */
+const ranks = new Map<string, number>();
+
+function rank(version: string): number {
+  let found = ranks.get(version);
+  if (found === undefined) {
+    const [major = 0, minor = 0] = version.split('.').map((part) => Number.parseInt(part, 10));
+    found = major * 0x10000 + minor;
+    ranks.set(version, found);
+  }
+  return found;
+}
+
 /** Whether a version is at least another: `6.1` and `6.1.55` are at least `6.1`. */
 export function atLeast(version: string, wanted: string): boolean {
-  const [major = 0, minor = 0] = version.split('.').map((part) => Number.parseInt(part, 10));
-  const [wantedMajor = 0, wantedMinor = 0] = wanted.split('.').map((part) => Number.parseInt(part, 10));
-  return major > wantedMajor || (major === wantedMajor && minor >= wantedMinor);
+  return rank(version) >= rank(wanted);
 }
 
 /** Instructions that verification may process. */
@@ -149,23 +160,19 @@ const DONE = 2;
 function findLoop(draft: Draft): Verdict {
   const state = new Uint8Array(draft.count);
   for (const { start } of draft.subprograms) {
-    const path: { readonly idx: number; readonly next: readonly number[]; taken: number }[] = [];
+    const path: { readonly idx: number; taken: number }[] = [];
     const enter = (idx: number): void => {
-      const own = subprogramAt(draft, idx);
       state[idx] = ON_PATH;
-      path.push({
-        idx,
-        next: successors(draft, idx).filter((to) => subprogramAt(draft, to) === own),
-        taken: 0,
-      });
+      path.push({ idx, taken: 0 });
     };
     if (state[start] === 0) enter(start);
     for (let top = path.at(-1); top; top = path.at(-1)) {
-      const to = top.next[top.taken++];
-      if (to === undefined) {
+      const to = successor(draft, top.idx, top.taken++);
+      if (to === END) {
         state[top.idx] = DONE;
         path.pop();
-      } else if (state[to] === 0) enter(to);
+      } else if (subprogramAt(draft, to) !== subprogramAt(draft, top.idx)) continue;
+      else if (state[to] === 0) enter(to);
       else if (state[to] === ON_PATH) {
         return needsVersion(top.idx, 'a loop', LOOPS, `back-edge from insn ${top.idx} to ${to}`);
       }
