@@ -4,9 +4,11 @@
  */
 import { expect, it } from 'vitest';
 import { InputError } from '../../src/base/error.ts';
+import { type Btf, parseBtf } from '../../src/btf/index.ts';
 import { assembleLlvm } from '../../src/isa/index.ts';
 import { createKernel } from '../../src/kernel/index.ts';
 import { XDP_MD_LAYOUT } from '../../src/kernel/programs/index.ts';
+import { attachTypeName } from '../../src/sys/attach-types.ts';
 import { type Helper, helperId } from '../../src/sys/helper-ids.ts';
 import type { AttachType, Kernel, ProgTestRunAttr, ProgType } from '../../src/sys/index.ts';
 import { needsLinux, theLinux } from './support.ts';
@@ -16,6 +18,8 @@ type Run = Omit<ProgTestRunAttr, 'prog_fd'>;
 interface Subject {
   readonly type: ProgType;
   readonly attach?: AttachType;
+  /** Name and kind of what it attaches to, in the kernel's types. */
+  readonly target?: readonly [name: string, kind: 'struct' | 'typedef' | 'func'];
   readonly program: string;
 }
 
@@ -51,6 +55,25 @@ const SUBJECTS: readonly Subject[] = [
   { type: 'raw_tracepoint', program: RETURN(0) },
   { type: 'raw_tracepoint_writable', program: RETURN(0) },
   { type: 'syscall', program: RETURN(0) },
+  {
+    type: 'tracing',
+    attach: 'trace_raw_tp',
+    target: ['btf_trace_sched_switch', 'typedef'],
+    program: RETURN(0),
+  },
+  { type: 'tracing', attach: 'trace_iter', target: ['bpf_iter_task', 'func'], program: RETURN(0) },
+];
+
+/** Functions of a struct: the attach type stands for the function's index. */
+const STRUCT_OPS: readonly Subject[] = [
+  { type: 'struct_ops', target: ['bpf_dummy_ops', 'struct'], program: RETURN(7) },
+  { type: 'struct_ops', attach: attachTypeName(1)!, target: ['bpf_dummy_ops', 'struct'], program: RETURN(7) },
+  {
+    type: 'struct_ops',
+    attach: attachTypeName(1)!,
+    target: ['tcp_congestion_ops', 'struct'],
+    program: RETURN(7),
+  },
 ];
 
 const ETHERNET = (size: number, type: number): Uint8Array => {
@@ -173,17 +196,27 @@ const HOOK_REQUESTS: readonly Run[] = [
   { data_in: FRAME, ctx_size_out: 48 },
 ];
 
+/** Arguments of functions: the first one is a null pointer, or leads nowhere. */
+const STRUCT_REQUESTS: readonly Run[] = [
+  ...REQUESTS,
+  ...[0, 1, 2, 4, 5, 6].map((count) => ({ ctx_in: bytes(8 * count) })),
+  ...[8, 40].map((size) => ({ ctx_in: bytes(size, 0) })),
+];
+
 const insns = (text: string): Uint8Array =>
   assembleLlvm(text, { helper: (name) => helperId(name as Helper) }).bytes;
 
 /** The value and what comes back, or the errno, of each run; an errno alone where it can't be loaded. */
-function outcomes(kernel: Kernel, { type, attach, program }: Subject, runs: readonly Run[]): unknown {
+function outcomes(kernel: Kernel, subject: Subject, runs: readonly Run[]): unknown {
+  const { type, attach, target, program } = subject;
   try {
+    const attach_btf_id = target && btf().find(...target);
     const { fd } = kernel.bpf.prog_load({
       prog_type: type,
       insns: insns(program),
       license: 'GPL',
       ...(attach && { expected_attach_type: attach }),
+      ...(attach_btf_id && { attach_btf_id }),
     });
     try {
       return runs.map((run) => answer(() => kernel.bpf.prog_test_run({ ...run, prog_fd: fd })));
@@ -209,12 +242,20 @@ function answer(run: () => ReturnType<Kernel['bpf']['prog_test_run']>): unknown 
 /** Both answers, request by request, with what was asked. */
 function compare(subject: Subject, runs: readonly Run[]): void {
   const linux = theLinux();
-  using embedded = createKernel({ cpus: linux.possibleCpus });
+  using embedded = createKernel({ cpus: linux.possibleCpus, btf: btf().bytes });
   const shown = (kernel: Kernel): unknown => {
     const found = outcomes(kernel, subject, runs);
     return Array.isArray(found) ? found.map((one, i) => [i, describe(runs[i]!), one]) : found;
   };
   expect(shown(embedded)).toEqual(shown(linux));
+}
+
+let types: Btf | undefined;
+
+/** The running kernel's. */
+function btf(): Btf {
+  types ??= parseBtf(theLinux().vmlinuxBtf()!, 'vmlinux');
+  return types;
 }
 
 const describe = (run: Run): string =>
@@ -223,8 +264,13 @@ const describe = (run: Run): string =>
     .join(', ');
 
 needsLinux('BPF_PROG_TEST_RUN by type', () => {
-  it.each(SUBJECTS.map((subject) => [subject.type, subject] as const))('%s', (_, subject) =>
+  it.each(SUBJECTS.map((subject) => [subject.attach ?? subject.type, subject] as const))('%s', (_, subject) =>
     compare(subject, REQUESTS),
+  );
+
+  it.each(STRUCT_OPS.map((subject) => [subject.target![0], subject] as const))(
+    'struct_ops: %s',
+    (_, subject) => compare(subject, STRUCT_REQUESTS),
   );
 
   it.each([
@@ -245,4 +291,39 @@ needsLinux('BPF_PROG_TEST_RUN by type', () => {
       },
       HOOK_REQUESTS,
     ));
+});
+
+needsLinux('a struct_ops program', () => {
+  it('gets and changes what is at its first argument', () => {
+    const memory = Uint8Array.of(5, 0, 0, 0);
+    const userMemory = (addr: bigint): Uint8Array | undefined => (addr === 0x1000n ? memory : undefined);
+    using kernel = createKernel({
+      btf: btf().bytes,
+      task: { pid: 1, tgid: 1, uid: 0, gid: 0, comm: 'test', userMemory },
+    });
+    const program = insns(`
+      r1 = *(u64 *)(r1 + 0)
+      if r1 == 0 goto none
+      r0 = *(u32 *)(r1 + 0)
+      r2 = 90
+      *(u32 *)(r1 + 0) = r2
+      exit
+    none:
+      r0 = 0
+      exit`);
+    const { fd } = kernel.bpf.prog_load({
+      prog_type: 'struct_ops',
+      insns: program,
+      license: 'GPL',
+      attach_btf_id: btf().find('bpf_dummy_ops', 'struct')!,
+    });
+    const run = (addr: bigint): number => {
+      const ctx_in = new Uint8Array(BigUint64Array.of(addr).buffer);
+      return kernel.bpf.prog_test_run({ prog_fd: fd, ctx_in }).retval;
+    };
+    expect(run(0n)).toBe(0);
+    expect(run(0x1000n)).toBe(5);
+    expect([...memory]).toEqual([90, 0, 0, 0]);
+    expect(answer(() => kernel.bpf.prog_test_run({ prog_fd: fd, ctx_in: bytes(8, 1) }))).toBe('EFAULT');
+  });
 });

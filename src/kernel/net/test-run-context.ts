@@ -12,6 +12,7 @@ import { runTestFunctions } from './test-functions.ts';
 import { type Outcome, type Request, refuse } from './test-run.ts';
 import { runFlowDissector, runSkLookup } from './test-run-lookup.ts';
 import { runNetfilter } from './test-run-netfilter.ts';
+import { runStructOps } from './test-run-struct-ops.ts';
 
 /** Arguments that a traced function or tracepoint can have. @see include/linux/bpf.h, MAX_BPF_FUNC_ARGS */
 const MAX_ARGUMENTS = 12;
@@ -27,6 +28,7 @@ export const CONTEXT_RUNS: Partial<Readonly<Record<Request['program']['facts']['
   netfilter: runNetfilter,
   flow_dissector: runFlowDissector,
   sk_lookup: runSkLookup,
+  struct_ops: runStructOps,
 };
 
 /** What a run leaves that makes no packet. */

@@ -13,7 +13,10 @@ export interface Task {
   /** Return addresses, the innermost first; none by default. */
   readonly kernelStack?: readonly bigint[];
   readonly userStack?: readonly bigint[];
-  /** Its memory in user space: the bytes at an address, fewer where it ends; by default there is none. */
+  /**
+   * Its memory in user space: the bytes at an address, fewer where it ends; by default there is none. What the kernel writes
+   * there, it writes into them.
+   */
   readonly userMemory?: (addr: bigint, size: number) => Uint8Array | undefined;
   /** Takes what `bpf_send_signal` sends. */
   readonly onSignal?: (signal: number, thread: boolean) => void;
