@@ -2,6 +2,7 @@ import { basename } from 'node:path';
 import { InputError } from '../../base/error.ts';
 import { readBpfElf } from '../../elf/index.ts';
 import { parseObject } from '../../loader/index.ts';
+import type { Errno } from '../../sys/index.ts';
 import type { Call } from '../grammar/call.ts';
 import { errnoExit, errnoOf, exitWith, FAILURE, strerror } from '../grammar/refusal.ts';
 import { type CEdition, editionOf } from './c-edition.ts';
@@ -17,6 +18,13 @@ const MAX_NAME = 63;
 /** What libbpf says of objects that are none, and of such as refer to what it does not know; and bpftool's exit codes. */
 const NO_OBJECT = { text: 'BPF object format invalid', exitCode: 95 };
 const NOT_KNOWN = { text: 'Relocation failed', exitCode: 91 };
+/** What libbpf answers to an object that is well-formed but can't be opened, by the code of skep's own refusal. */
+const ERRNOS: Readonly<Record<string, Errno>> = {
+  'loader-extern': 'ENOENT',
+  'loader-btf-variable': 'EOPNOTSUPP',
+  'loader-map': 'EINVAL',
+  'loader-map-type': 'EINVAL',
+};
 
 /** `gen skeleton --c FILE [name NAME]`: a C header with the object in it, on standard output. */
 export async function generateCSkeleton(call: Call): Promise<void> {
@@ -64,10 +72,11 @@ async function open(
     return describeObject(parseObject(bytes, file), elf, { name: nameOf(taken), prefix }, edition);
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
-    const errno = errnoOf(error);
+    const errno = errnoOf(error) ?? ERRNOS[error.code];
     const known = error.code === 'cli-gen' ? NOT_KNOWN : NO_OBJECT;
-    const text = errno === undefined ? known.text : strerror(error);
-    const code = exitCode ?? (errno === undefined ? known.exitCode : errnoExit(error));
+    const refused = new InputError(error.code, error.message, errno === undefined ? {} : { errno });
+    const text = errno === undefined ? known.text : strerror(refused);
+    const code = exitCode ?? (errno === undefined ? known.exitCode : errnoExit(refused));
     return exitWith(code, async () => {
       throw new InputError('cli-gen', `failed to open BPF object file: ${text}`, { cause: error });
     });
