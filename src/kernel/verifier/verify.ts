@@ -10,6 +10,7 @@ import { type Diagnosis, diagnose, sourceLine } from './explain/diagnosis.ts';
 import { attachNote } from './explore/btf-context.ts';
 import { buildPlan } from './explore/build-plan.ts';
 import { callFacts, markSubprogEffects } from './explore/call-facts.ts';
+import { checkConversions } from './explore/conversions.ts';
 import { checkFunctionLoads, removeDead } from './explore/dead-functions.ts';
 import { exploreProgram } from './explore/entry.ts';
 import { type ExploreCaps, Explorer, Refused } from './explore/explorer.ts';
@@ -103,7 +104,7 @@ function run(program: ProgramInput, environment: VerifyEnvironment, tracing: boo
     log.liveRegs(plan);
     ex = new Explorer(made, plan, log, capabilities(environment));
     ex.tracing = tracing;
-    refusal = explored(ex) ?? afterwards(made, log);
+    refusal = explored(ex) ?? afterwards(made, log) ?? checkConversions(made, ex, log);
     if (refusal === undefined) addRewrittenStack(made, ex);
     if (refusal === undefined && environment.capabilities.bpf) {
       removeDead(made, ex);

@@ -74,5 +74,8 @@ export function accessSocket(
       reason: 'the socket has no field of that size at that offset',
     });
   }
+  if (reg.type === PTR_TO_TCP_SOCK && size === 4 && TCP_SOCK.wide.some((at) => off === at + 4)) {
+    ex.aux[ex.insnIdx]!.noConversion = true;
+  }
   loadUnknown(ex, valueRegno, size, signed);
 }

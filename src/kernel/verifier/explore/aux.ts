@@ -23,6 +23,8 @@ export class InsnAux {
   /** Way that a conditional jump was seen to go. */
   taken = false;
   fellThrough = false;
+  /** It reads what Linux's pointer rules allow and its rewriting of such reads does not know. */
+  noConversion = false;
   /** A barrier before it ends speculative execution. */
   nospec = false;
   /** A barrier behind it keeps its result from being speculated on. */
