@@ -28,7 +28,7 @@ const ALWAYS: readonly Mask[] = [
   [/(call \S+)#-?\d+/g, '$1#'],
   [/,?\s*"orphaned":\s*(?:true|false)/g, ''],
   [/\bbpftool\b/g, 'skep'],
-  [/\bv7\.1\.0\b/g, 'v#'],
+  [/\bv7\.\d+\.\d+\b/g, 'v#'],
 ];
 
 /** On the embedded kernel also what a kernel makes of a program or map: sizes in memory and of machine code. */

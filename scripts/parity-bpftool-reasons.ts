@@ -1,11 +1,14 @@
 /** Why a command line is answered differently on purpose. Each entry is a difference that a reader can look up here. */
 import type { Answer } from './parity-bpftool-cases.ts';
+import { before, type Tool } from './parity-bpftool-tool.ts';
 
 interface Reason {
   readonly kernels: readonly ('linux' | 'embedded')[];
   /** Matches the command line. */
   readonly line: RegExp;
   readonly why: string;
+  /** Absent: whatever bpftool it is. */
+  readonly where?: (tool: Tool) => boolean;
 }
 
 const BOTH = ['linux', 'embedded'] as const;
@@ -20,16 +23,19 @@ const REASONS: readonly Reason[] = [
     kernels: BOTH,
     line: /dump jited/,
     why: 'this bpftool was built without a disassembler; skep shows WebAssembly, or the bytes of the machine code',
+    where: ({ features }) => !features.includes('llvm') && !features.includes('libbfd'),
   },
   {
     kernels: BOTH,
     line: /profile/,
     why: 'this bpftool was built without profiling; skep counts runs and their time',
+    where: ({ features }) => !features.includes('skeletons'),
   },
   {
     kernels: BOTH,
     line: /visual|opcodes linum|linum opcodes|file out opcodes/,
     why: 'later versions of bpftool name functions in graphs, take opcodes and linum together, and refuse graphs in JSON',
+    where: (tool) => before(tool, 7, 3),
   },
   {
     kernels: BOTH,
@@ -45,6 +51,7 @@ const REASONS: readonly Reason[] = [
     kernels: BOTH,
     line: /net (show|list)|net attach xdp .* bogus$/,
     why: 'later versions of bpftool list netfilter, and know prepend',
+    where: (tool) => before(tool, 7, 6),
   },
   {
     kernels: ['embedded'],
@@ -58,6 +65,9 @@ const REASONS: readonly Reason[] = [
   },
 ];
 
-export function reasonFor({ line }: Answer, kernel: 'linux' | 'embedded'): string | undefined {
-  return REASONS.find((reason) => reason.kernels.includes(kernel) && reason.line.test(line))?.why;
+export function reasonFor({ line }: Answer, kernel: 'linux' | 'embedded', tool: Tool): string | undefined {
+  return REASONS.find(
+    ({ kernels, line: pattern, where }) =>
+      kernels.includes(kernel) && pattern.test(line) && (where?.(tool) ?? true),
+  )?.why;
 }

@@ -19,22 +19,30 @@ interface Outcome {
   readonly code: number;
 }
 
+/** What is run: files of programs. */
+export interface Programs {
+  readonly bpftool: string;
+  /** skep's command line, to start as a process each time; absent: it runs in this process, which a busy machine allows more of. */
+  readonly cli: string | undefined;
+}
+
 class Runner {
   readonly #side: Side;
-  /** The command line to start as a process each time; absent: it runs in this process, which a busy machine allows more of. */
+  readonly #bpftool: string;
   readonly #cli: string | undefined;
   /** Where files of the scenarios are; the working folder of every command. */
   readonly #folder: string;
   #kernel: EmbeddedKernel | undefined;
 
-  constructor(side: Side, cli: string | undefined, folder: string) {
+  constructor(side: Side, { bpftool, cli }: Programs, folder: string) {
     this.#side = side;
+    this.#bpftool = bpftool;
     this.#cli = cli;
     this.#folder = folder;
   }
 
   async run(argv: readonly string[], input: string | undefined): Promise<Outcome> {
-    if (this.#side === 'bpftool') return this.#process('bpftool', argv, input);
+    if (this.#side === 'bpftool') return this.#process(this.#bpftool, argv, input);
     if (this.#cli !== undefined) {
       const which = this.#side === 'linux' ? ['--kernel', 'linux'] : ['--instance', INSTANCE];
       return this.#process(process.execPath, [this.#cli, ...which, ...argv], input);
@@ -143,7 +151,7 @@ async function runScenario(
 /** Runs everything, in a mount namespace of this process's own. */
 export async function runSide(
   side: Side,
-  cli: string | undefined,
+  programs: Programs,
   work: string,
   only: string | undefined,
 ): Promise<Answer[]> {
@@ -162,7 +170,7 @@ export async function runSide(
       mkdirSync(folder);
       for (const [name, bytes] of Object.entries(scenario.files ?? {}))
         writeFileSync(join(folder, name), bytes);
-      const runner = new Runner(side, cli, folder);
+      const runner = new Runner(side, programs, folder);
       try {
         runner.prepare();
         answers.push(...(await runScenario(runner, scenario, layout, process.cwd())));

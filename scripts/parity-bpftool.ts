@@ -2,13 +2,17 @@
  * Scripts of bpftool command lines, run by bpftool on Linux, by `skep --kernel linux` and by `skep` on an embedded kernel:
  * output, errors and exit codes must be the same where they can be.
  *
- *     npx tsx scripts/parity-bpftool.ts [--only SCENARIO] [--show N] [--list] [--kernel linux|embedded] [--processes | --cli FILE]
+ *     npx tsx scripts/parity-bpftool.ts [--bpftool PATH] [--only SCENARIO] [--show N] [--list] [--kernel linux|embedded]
+ *         [--processes | --cli FILE]
  *
- * skep runs in one process; with --processes each command line is a process of its own, as bpftool's are.
+ * skep runs in one process; with --processes each command line is a process of its own, as bpftool's are. --bpftool compares
+ * with another bpftool than the one in the path: a later version, or one that was built with other features. Linux's
+ * `make -C tools/bpf/bpftool OUTPUT=FOLDER/` makes one.
  *
  * Needs root on Linux and bpftool. Pins are made in a BPF file system of a mount namespace of its own; only objects of its own
  * are touched. What must differ is masked (`parity-bpftool-mask.ts`); what differs for a reason is listed with it
- * (`parity-bpftool-reasons.ts`). Prints `figure parity_linux_percent` and `figure parity_embedded_percent`.
+ * (`parity-bpftool-reasons.ts`). Prints `figure parity_linux_percent` and `figure parity_embedded_percent`; with --bpftool
+ * `figure parity_current_percent` and `figure parity_current_embedded_percent`.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -20,6 +24,7 @@ import { type Answer, LAYOUTS, SCENARIOS, type Side } from './parity-bpftool-cas
 import { comparable } from './parity-bpftool-mask.ts';
 import { reasonFor } from './parity-bpftool-reasons.ts';
 import { runSide } from './parity-bpftool-sides.ts';
+import { type Tool, toolAt } from './parity-bpftool-tool.ts';
 
 const args = process.argv.slice(2);
 const option = (name: string): string | undefined => {
@@ -31,7 +36,14 @@ const side = option('--side') as Side | undefined;
 if (side !== undefined) {
   // In a mount namespace of this process's own: see below.
   process.stdout.write(
-    JSON.stringify(await runSide(side, option('--cli'), option('--work')!, option('--only'))),
+    JSON.stringify(
+      await runSide(
+        side,
+        { bpftool: option('--bpftool') ?? 'bpftool', cli: option('--cli') },
+        option('--work')!,
+        option('--only'),
+      ),
+    ),
   );
 } else if (args.includes('--list')) {
   for (const { name, lines } of SCENARIOS) console.log(`${name}: ${lines.length} command lines`);
@@ -43,24 +55,40 @@ function main(): void {
     console.log(`skipped: ${status.reason}`);
     return;
   }
-  if (spawnSync('bpftool', ['version']).status !== 0) {
-    console.log('skipped: bpftool is not installed');
+  const given = option('--bpftool');
+  const tool = toolAt(given ?? 'bpftool');
+  if (tool === undefined) {
+    console.log(`skipped: ${given ?? 'bpftool'} is not installed`);
     return;
   }
+  console.log(`${tool.path} ${tool.version.join('.')}, with ${tool.features.join(', ') || 'no features'}`);
   const work = mkdtempSync(join(tmpdir(), 'skep-parity-'));
   try {
-    const cli = option('--cli') ?? (args.includes('--processes') ? bundleCli(work, '7.1.0') : undefined);
-    const expected = answersOf('bpftool', cli, work);
+    const cli =
+      option('--cli') ?? (args.includes('--processes') ? bundleCli(work, tool.version.join('.')) : undefined);
+    const expected = answersOf('bpftool', tool, cli, work);
     for (const kernel of ['linux', 'embedded'] as const) {
-      if ((option('--kernel') ?? kernel) === kernel) report(kernel, expected, answersOf(kernel, cli, work));
+      if ((option('--kernel') ?? kernel) === kernel) {
+        report(kernel, tool, given !== undefined, expected, answersOf(kernel, tool, cli, work));
+      }
     }
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
 }
 
-function answersOf(which: Side, cli: string | undefined, work: string): readonly Answer[] {
-  const own = ['--import', 'tsx', 'scripts/parity-bpftool.ts', '--side', which, '--work', work];
+function answersOf(which: Side, tool: Tool, cli: string | undefined, work: string): readonly Answer[] {
+  const own = [
+    '--import',
+    'tsx',
+    'scripts/parity-bpftool.ts',
+    '--side',
+    which,
+    '--work',
+    work,
+    '--bpftool',
+    tool.path,
+  ];
   if (cli !== undefined) own.push('--cli', cli);
   const only = option('--only');
   const argv = [process.execPath, ...own, ...(only === undefined ? [] : ['--only', only])];
@@ -72,7 +100,13 @@ function answersOf(which: Side, cli: string | undefined, work: string): readonly
   return JSON.parse(stdout) as readonly Answer[];
 }
 
-function report(which: 'linux' | 'embedded', expected: readonly Answer[], found: readonly Answer[]): void {
+function report(
+  which: 'linux' | 'embedded',
+  tool: Tool,
+  named: boolean,
+  expected: readonly Answer[],
+  found: readonly Answer[],
+): void {
   const shown = Number(option('--show') ?? 400);
   let equal = 0;
   const explained = new Map<string, number>();
@@ -85,7 +119,7 @@ function report(which: 'linux' | 'embedded', expected: readonly Answer[], found:
       equal++;
       continue;
     }
-    const reason = reasonFor(wanted, which);
+    const reason = reasonFor(wanted, which, tool);
     if (reason !== undefined) {
       explained.set(reason, (explained.get(reason) ?? 0) + 1);
       continue;
@@ -100,9 +134,8 @@ function report(which: 'linux' | 'embedded', expected: readonly Answer[], found:
   );
   for (const [reason, times] of explained) console.log(`  ${times} differ: ${reason}`);
   const percent = count === 0 ? 0 : (100 * equal) / count;
-  console.log(
-    `figure parity_${which}_percent ${equal === count ? percent : Math.min(percent, 99.99).toFixed(2)}`,
-  );
+  const figure = named ? `parity_current${which === 'linux' ? '' : '_embedded'}` : `parity_${which}`;
+  console.log(`figure ${figure}_percent ${equal === count ? percent : Math.min(percent, 99.99).toFixed(2)}`);
   if (which === 'linux') {
     console.log(`figure parity_command_lines ${count}`);
     console.log(`figure parity_layouts ${LAYOUTS.length}`);
