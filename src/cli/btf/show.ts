@@ -1,9 +1,11 @@
 import { InputError } from '../../base/error.ts';
 import type { BtfId, BtfInfo, Kernel } from '../../sys/index.ts';
 import type { Call } from '../grammar/call.ts';
+import { ownersText, writeOwners } from '../grammar/owners.ts';
 import { attempt, errnoOf } from '../grammar/refusal.ts';
 import { everyMap, everyProgram } from '../grammar/selectors.ts';
 import { isPrefix, parseNumber } from '../grammar/words.ts';
+import type { Owners } from '../world/owners.ts';
 import { btfInfo } from './source.ts';
 
 /** `btf show [id BTF_ID]`. */
@@ -11,7 +13,9 @@ export async function showBtf(call: Call): Promise<void> {
   const { words, out } = call;
   const only = words.left === 2 ? takeId(call) : undefined;
   words.end();
-  const { kernel } = await call.world();
+  const world = await call.world();
+  const { kernel } = world;
+  const owners = world.owners('btf');
   if (only !== undefined) {
     attempt(`can't get BTF object by id (${only})`, () =>
       kernel.closeFd(kernel.bpf.btf_get_fd_by_id({ btf_id: only })),
@@ -28,12 +32,14 @@ export async function showBtf(call: Call): Promise<void> {
     kernel.closeFd(fd);
   }
   if (only !== undefined) {
-    show(call, openInfo(kernel, only)!, programs.of(only), maps.of(only));
+    show(call, openInfo(kernel, only)!, programs.of(only), maps.of(only), owners);
     return;
   }
   out.json?.startArray();
   try {
-    for (const info of everyBtf(kernel)) show(call, info, programs.of(info.id), maps.of(info.id));
+    for (const info of everyBtf(kernel)) {
+      show(call, info, programs.of(info.id), maps.of(info.id), owners);
+    }
   } finally {
     out.json?.endArray();
   }
@@ -74,7 +80,13 @@ function openInfo(kernel: Kernel, id: BtfId): BtfInfo | undefined {
   }
 }
 
-function show({ out }: Call, info: BtfInfo, programs: readonly number[], maps: readonly number[]): void {
+function show(
+  { out }: Call,
+  info: BtfInfo,
+  programs: readonly number[],
+  maps: readonly number[],
+  owners: Owners,
+): void {
   const { json } = out;
   const { id, name, kernel_btf: ofKernel } = info;
   const size = info.btf.length;
@@ -85,6 +97,7 @@ function show({ out }: Call, info: BtfInfo, programs: readonly number[], maps: r
     for (const map of maps) json.value(map);
     json.endArray().field('kernel', ofKernel);
     if (name !== '') json.field('name', name);
+    writeOwners(json, owners.get(id));
     json.endObject();
     return;
   }
@@ -92,7 +105,7 @@ function show({ out }: Call, info: BtfInfo, programs: readonly number[], maps: r
   let text = `${id}: name ${shown}  size ${size}B`;
   if (programs.length > 0) text += `  prog_ids ${programs.join(',')}`;
   if (maps.length > 0) text += `  map_ids ${maps.join(',')}`;
-  out.print(`${text}\n`);
+  out.print(`${text}${ownersText(owners.get(id))}\n`);
 }
 
 /**

@@ -1,5 +1,6 @@
 /** `show` of programs, maps and links: of those that are selected, or of all. */
 import type { Fd, Kernel } from '../../sys/index.ts';
+import type { Owner } from '../world/owners.ts';
 import type { World } from '../world/world.ts';
 import type { Call } from './call.ts';
 import type { JsonWriter } from './json-writer.ts';
@@ -11,6 +12,8 @@ import { unexpected } from './words.ts';
 export interface Listed<K extends keyof InfoOf> extends OpenObject<K> {
   /** Paths that it is pinned at; `undefined` where nothing is to be said of pins. */
   readonly pinned: readonly string[] | undefined;
+  /** Processes that have it open. */
+  readonly owners: readonly Owner[] | undefined;
 }
 
 export interface Listing<K extends keyof InfoOf> {
@@ -30,10 +33,12 @@ export async function list<K extends keyof InfoOf>(
   const world = await call.world();
   const { kernel } = world;
   const pinned = flags.bpffs ? pinnedPaths(world, kind) : undefined;
+  // Before anything is opened for the listing's sake.
+  const owners = world.owners(kind);
   const showOne = (object: OpenObject<K>) => {
     // As bpftool: where nothing at all is pinned, nothing is said of pins.
     const paths = pinned === undefined || pinned.size === 0 ? undefined : (pinned.get(object.info.id) ?? []);
-    show(call, world, { ...object, pinned: paths });
+    show(call, world, { ...object, pinned: paths, owners: owners.get(object.info.id) });
   };
   if (words.left === 2) {
     const fds = select(call, world);

@@ -2,6 +2,7 @@ import { type MapInfo, progTypeName } from '../../sys/index.ts';
 import type { Call } from '../grammar/call.ts';
 import type { JsonWriter } from '../grammar/json-writer.ts';
 import { type Listed, list, pinnedJson, pinnedText } from '../grammar/listing.ts';
+import { ownersText, writeOwners } from '../grammar/owners.ts';
 import { everyMap, takeMaps } from '../grammar/selectors.ts';
 import type { World } from '../world/world.ts';
 
@@ -12,6 +13,7 @@ interface Beside {
   readonly ownerType: string | undefined;
   readonly ownerJited: boolean | undefined;
   readonly device: string | undefined;
+  readonly owners: Listed<'map'>['owners'];
 }
 
 /** `map show [MAP]`. */
@@ -19,7 +21,7 @@ export function showMaps(call: Call): Promise<void> {
   return list(call, { kind: 'map', select: takeMaps, all: everyMap, show });
 }
 
-function show({ out }: Call, world: World, { fd, info, pinned }: Listed<'map'>): void {
+function show({ out }: Call, world: World, { fd, info, pinned, owners }: Listed<'map'>): void {
   const fields = world.fdInfo(fd);
   const jited = fields.get('owner_jited');
   const ownerType = fields.get('owner_prog_type');
@@ -29,6 +31,7 @@ function show({ out }: Call, world: World, { fd, info, pinned }: Listed<'map'>):
     ownerType: ownerType === undefined ? undefined : (progTypeName(Number(ownerType)) ?? ownerType),
     ownerJited: jited === undefined ? undefined : jited !== '0',
     device: info.ifindex === 0 ? undefined : world.deviceName(info.ifindex),
+    owners,
   };
   if (out.json) showJson(out.json, info, beside, pinned);
   else out.print(showText(info, beside, pinned));
@@ -75,6 +78,7 @@ function showJson(
   json.field('frozen', beside.frozen ? 1 : 0);
   if (info.btf_id !== 0) json.field('btf_id', info.btf_id);
   pinnedJson(json, pinned);
+  writeOwners(json, beside.owners);
   json.endObject();
 }
 
@@ -91,5 +95,5 @@ function showText(info: MapInfo, beside: Beside, pinned: readonly string[] | und
   if (info.btf_id !== 0 || beside.frozen) text += '\n\t';
   if (info.btf_id !== 0) text += `btf_id ${info.btf_id}`;
   if (beside.frozen) text += `${info.btf_id === 0 ? '' : '  '}frozen`;
-  return `${text}\n`;
+  return `${text}${ownersText(beside.owners)}\n`;
 }

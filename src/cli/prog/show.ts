@@ -2,6 +2,7 @@ import type { Kernel, ProgInfo } from '../../sys/index.ts';
 import type { Call } from '../grammar/call.ts';
 import type { JsonWriter } from '../grammar/json-writer.ts';
 import { type Listed, list, pinnedJson, pinnedText } from '../grammar/listing.ts';
+import { ownersText, writeOwners } from '../grammar/owners.ts';
 import { everyProgram, fullName, hexTag, takePrograms } from '../grammar/selectors.ts';
 import type { World } from '../world/world.ts';
 import { metadataOf, writeMetadata } from './metadata.ts';
@@ -35,13 +36,14 @@ export function programHeaderText(kernel: Kernel, info: ProgInfo, device?: strin
   return `${text}\n`;
 }
 
-function show({ out }: Call, world: World, { fd, info, pinned }: Listed<'prog'>): void {
+function show({ out }: Call, world: World, { fd, info, pinned, owners }: Listed<'prog'>): void {
   const facts: Facts = {
     info,
     memlock: world.fdInfo(fd).get('memlock'),
     loadedAt: Number((world.bootedAt() + info.load_time) / 1_000_000_000n),
     device: info.ifindex === 0 ? undefined : world.deviceName(info.ifindex),
     pinned,
+    owners,
   };
   const metadata = metadataOf(world.kernel, info);
   if (out.json) {
@@ -61,10 +63,11 @@ interface Facts {
   readonly loadedAt: number;
   readonly device: string | undefined;
   readonly pinned: readonly string[] | undefined;
+  readonly owners: Listed<'prog'>['owners'];
 }
 
 function showJson(json: JsonWriter, kernel: Kernel, facts: Facts): void {
-  const { info, memlock, loadedAt, device, pinned } = facts;
+  const { info, memlock, loadedAt, device, pinned, owners } = facts;
   json.startObject();
   programHeaderJson(json, kernel, info);
   if (info.ifindex !== 0) {
@@ -85,9 +88,10 @@ function showJson(json: JsonWriter, kernel: Kernel, facts: Facts): void {
   }
   if (info.btf_id !== 0) json.field('btf_id', info.btf_id);
   pinnedJson(json, pinned);
+  writeOwners(json, owners);
 }
 
-function showText(kernel: Kernel, { info, memlock, loadedAt, device, pinned }: Facts): string {
+function showText(kernel: Kernel, { info, memlock, loadedAt, device, pinned, owners }: Facts): string {
   let text = programHeaderText(kernel, info, device);
   if (info.load_time > 0n) text += `\tloaded_at ${localTime(loadedAt)}  uid ${info.created_by_uid}\n`;
   text += `\txlated ${info.xlated_prog_len}B`;
@@ -96,7 +100,7 @@ function showText(kernel: Kernel, { info, memlock, loadedAt, device, pinned }: F
   if (info.map_ids.length > 0) text += `  map_ids ${info.map_ids.join(',')}`;
   text += pinnedText(pinned);
   if (info.btf_id !== 0) text += `\n\tbtf_id ${info.btf_id}`;
-  return `${text}\n`;
+  return `${text}${ownersText(owners)}\n`;
 }
 
 /** `2026-07-03T21:04:05+0200`. */

@@ -80,6 +80,7 @@ function hello(info: Info, argv: readonly string[], terminal: Terminal): Hello {
     token: info.token,
     build: buildOf(process.argv[1]!),
     request: 'command',
+    pid: process.pid,
     argv,
     cwd: process.cwd(),
     env,

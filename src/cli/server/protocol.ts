@@ -37,6 +37,8 @@ export interface Hello {
   /** Of the client; absent where any will do (`kernel stop`). */
   readonly build?: string;
   readonly request: 'command' | 'status' | 'stop';
+  /** Of the client's process. */
+  readonly pid?: number;
   readonly argv: readonly string[];
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;

@@ -55,7 +55,14 @@ export class Session {
         if (this.#gone) callback();
         return () => this.#interrupts.delete(callback);
       },
-      world: () => embeddedWorld(this.#kernel()),
+      world: () => {
+        const { pid } = this.#hello;
+        return embeddedWorld(
+          this.#kernel(),
+          undefined,
+          pid === undefined ? undefined : { pid, comm: 'skep' },
+        );
+      },
     };
   }
 

@@ -4,6 +4,7 @@ import { createKernel, type EmbeddedKernel, type KernelOptions } from '../../ker
 import type { Fd } from '../../sys/index.ts';
 import { runningTypes } from '../kernel-types.ts';
 import { parseFdInfo } from './fd-info.ts';
+import { type OwnedKind, type Owner, type Owners, OwnerTable } from './owners.ts';
 import { scopedKernel } from './scoped-kernel.ts';
 import type { BpfFiles, World } from './world.ts';
 
@@ -35,15 +36,57 @@ function bpfFiles(kernel: EmbeddedKernel): BpfFiles {
   };
 }
 
-/** One command's view of an embedded kernel that others may use too: it closes what the command opened, and no more. */
-export function embeddedWorld(kernel: EmbeddedKernel, close: () => void = () => {}): World {
-  const scoped = scopedKernel(kernel);
+/** A user of an embedded kernel, and what it has open there. */
+interface User {
+  readonly owner: Owner;
+  readonly fds: ReadonlySet<Fd>;
+}
+
+/** Those who use a kernel now. */
+const users = new WeakMap<EmbeddedKernel, Set<User>>();
+
+function ownersOf(kernel: EmbeddedKernel, kind: OwnedKind): Owners {
+  const owners = new OwnerTable();
+  for (const { owner, fds } of users.get(kernel) ?? []) {
+    for (const fd of fds) {
+      const id = idOf(kernel, fd, kind);
+      if (id !== undefined) owners.add(id, owner);
+    }
+  }
+  return owners.all;
+}
+
+function idOf(kernel: EmbeddedKernel, bpf_fd: Fd, kind: OwnedKind): number | undefined {
+  try {
+    const info = kernel.bpf.obj_get_info_by_fd({ bpf_fd });
+    return info.kind === kind ? info.id : undefined;
+  } catch {
+    // It is a file of another kind: a perf event, an iterator's.
+    return undefined;
+  }
+}
+
+/**
+ * One command's view of an embedded kernel that others may use too: it closes what the command opened, and no more.
+ * @param owner the process that the command is of, for others who ask who has something open
+ */
+export function embeddedWorld(
+  kernel: EmbeddedKernel,
+  close: () => void = () => {},
+  owner: Owner = { pid: process.pid, comm: 'skep' },
+): World {
+  const fds = new Set<Fd>();
+  const scoped = scopedKernel(kernel, fds);
+  const user = { owner, fds };
+  const others = users.get(kernel) ?? new Set();
+  users.set(kernel, others.add(user));
   const ends = new Set<() => void>();
   const { devices } = kernel.runtime;
   return {
     kernel: scoped,
     files: bpfFiles(kernel),
     fdInfo: (fd: Fd) => parseFdInfo(kernel.fdInfo(fd)),
+    owners: (kind) => ownersOf(kernel, kind),
     bootedAt: () => kernel.bootedAt(),
     deviceIndex: (name) => devices.list().find((device) => device.name === name)?.ifindex,
     deviceName: (index) => devices.get(index)?.name,
@@ -58,6 +101,7 @@ export function embeddedWorld(kernel: EmbeddedKernel, close: () => void = () => 
     [Symbol.dispose]: () => {
       for (const end of ends) end();
       scoped.close();
+      others.delete(user);
       close();
     },
   };

@@ -14,6 +14,7 @@ import { InputError } from '../../base/error.ts';
 import { openLinux } from '../../linux/index.ts';
 import { errnoOf } from '../grammar/refusal.ts';
 import { parseFdInfo } from './fd-info.ts';
+import { linuxOwners } from './owners.ts';
 import { followTracePipe } from './trace-pipe.ts';
 import type { BpfFiles, World } from './world.ts';
 
@@ -129,6 +130,7 @@ export function linuxWorld(): World {
     kernel,
     files: FILES,
     fdInfo: (fd) => parseFdInfo(read(`/proc/self/fdinfo/${fd}`) ?? ''),
+    owners: linuxOwners,
     bootedAt: () => BigInt(Date.now()) * 1_000_000n - BigInt(Math.round(uptime() * 1e9)),
     deviceIndex: (name) => kernel.net.device_get({ name })?.ifindex,
     deviceName: (ifindex) => kernel.net.device_get({ ifindex })?.name,

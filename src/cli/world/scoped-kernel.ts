@@ -26,9 +26,9 @@ type Method = (...args: unknown[]) => unknown;
 /**
  * A kernel that several users share, as one of them sees it: it is the kernel, but closing it closes that user's file
  * descriptors alone.
+ * @param fds those that the user has open; kept up to date
  */
-export function scopedKernel(shared: EmbeddedKernel): EmbeddedKernel {
-  const fds = new Set<Fd>();
+export function scopedKernel(shared: EmbeddedKernel, fds = new Set<Fd>()): EmbeddedKernel {
   const note = (result: unknown): unknown => {
     if (typeof result === 'number') fds.add(result as Fd);
     else if (Array.isArray(result)) for (const fd of result) note(fd);

@@ -1,4 +1,5 @@
 import type { Fd, Kernel } from '../../sys/index.ts';
+import type { OwnedKind, Owners } from './owners.ts';
 
 /** What pins can be made in: the BPF file systems of a kernel. Paths are absolute. Failures are `InputError`s with an errno. */
 export interface BpfFiles {
@@ -20,6 +21,8 @@ export interface World extends Disposable {
   readonly files: BpfFiles;
   /** What Linux shows in `/proc/self/fdinfo`, by name. */
   fdInfo(fd: Fd): ReadonlyMap<string, string>;
+  /** Which processes have objects of that kind open. What can't be found out is left out. */
+  owners(kind: OwnedKind): Owners;
   /** Unix time, in nanoseconds, at which the kernel's boot clock was zero. */
   bootedAt(): bigint;
   /** Index of a network device, or `undefined`. */
