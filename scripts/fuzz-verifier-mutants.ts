@@ -17,8 +17,6 @@ import type { Finding, FuzzOrder, FuzzReport } from './fuzz-verifier-worker.ts';
 /** A case whose mutants take longer than this, in milliseconds, gets fewer of them. */
 const CASE_MS = 3000;
 const REPORT_EACH = 500;
-/** Which mutants are also compared by message: the others are judged without a log. */
-const MESSAGE_SHARE = 0.05;
 
 /** The programs to start from: Linux's selftests, its test_verifier, Debian's objects, and this project's examples. */
 function units(): Unit[] {
@@ -153,7 +151,12 @@ class Mutants {
       writeSync(this.#progress, new Uint8Array(this.#at.buffer), 0, 8, 0);
       const random = new Random((hash(one.id) ^ Math.imul(this.#order.seed + n, 0x9e3779b1)) | 0);
       const bytes = mutate(insns, this.#donors, random);
-      this.#judge(`${one.id} / ${n}`, { ...attr, insns: bytes }, compare, random.chance(MESSAGE_SHARE));
+      this.#judge(
+        `${one.id} / ${n}`,
+        { ...attr, insns: bytes },
+        compare,
+        random.chance(this.#order.wordsShare),
+      );
       // Its parent is gone: nobody hears it.
       if (process.ppid === 1) process.exit(1);
       if (this.#counts.done >= REPORT_EACH) this.#flush();

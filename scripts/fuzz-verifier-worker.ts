@@ -14,6 +14,8 @@ export interface FuzzOrder {
   readonly count: number;
   /** Share of the accepted programs that could be run which are run. */
   readonly runShare: number;
+  /** Of mutants: share of the refusals of which the words are compared; the others are judged without a log. */
+  readonly wordsShare: number;
   /** Where this process writes the seed it is at: 8 bytes. */
   readonly progressFile: string;
   /** Of mutants: those of the cases whose names match. */

@@ -1,7 +1,7 @@
 /**
  * Holds skep's verifier against Linux's on programs that a typed generator makes up.
  *
- *     npm run fuzz:verifier [-- N] [--seed S] [--mutate [--only REGEX]] [--run SHARE] [--show N]
+ *     npm run fuzz:verifier [-- N] [--seed S] [--mutate [--only REGEX] [--words SHARE]] [--run SHARE] [--show N]
  *
  * Each program has a seed of its own (S, S + 1, …), which is printed with every disagreement, beside the smallest program
  * that still disagrees. `softer` is accepted by skep and refused by Linux, `harder` the other way. Accepted programs whose
@@ -10,7 +10,7 @@
  * With `--mutate` the programs are changed copies of real ones: Linux's selftests and test_verifier, Debian's objects, this
  * project's examples. What is asked first is that there is an answer: one that takes 10 s of
  * processor time or 1 GiB is a failure, and so is
- * an exception. Verdicts are compared too, and of some the words.
+ * an exception. Verdicts are compared too, and of a share the words.
  */
 import { fork } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -33,6 +33,7 @@ const { values, positionals } = parseArgs({
     run: { type: 'string', default: '1' },
     show: { type: 'string', default: '20' },
     only: { type: 'string' },
+    words: { type: 'string', default: '0.05' },
   },
 });
 
@@ -155,6 +156,7 @@ async function main(): Promise<number> {
         first: from,
         count,
         runShare: Number(values.run),
+        wordsShare: Number(values.words),
         ...(values.only !== undefined && { only: values.only }),
         progressFile: join(folder, 'seed'),
         known: tally.findings.map((f) => `${f.outcome} ${f.cause}`),
