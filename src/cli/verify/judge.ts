@@ -1,10 +1,10 @@
 /** Asks verifiers for their verdict on the programs of an object. */
 import { InputError } from '../../base/error.ts';
-import { type Inspection, isRejection } from '../../kernel/judge.ts';
+import { isRejection } from '../../kernel/judge.ts';
 import { linuxStatus, openLinux } from '../../linux/index.ts';
 import { loadObject, type ObjectSpec } from '../../loader/index.ts';
-import type { Kernel, ProgLoadAttr } from '../../sys/index.ts';
-import type { JudgingKernel, Manner } from './judging-kernel.ts';
+import type { Kernel } from '../../sys/index.ts';
+import type { Judged, JudgingKernel, Manner } from './judging-kernel.ts';
 import {
   countsReport,
   diagnosisReport,
@@ -46,11 +46,7 @@ export function judgeProgram(spec: ObjectSpec, name: string, options: JudgeOptio
 }
 
 /** @returns why there is no verdict, where there is none */
-function inspectProgram(
-  spec: ObjectSpec,
-  name: string,
-  options: JudgeOptions,
-): { readonly inspection: Inspection; readonly attr: ProgLoadAttr } | string {
+function inspectProgram(spec: ObjectSpec, name: string, options: JudgeOptions): Judged | string {
   const { kernel } = options;
   kernel.manner = options;
   kernel.judged.length = 0;
@@ -62,7 +58,23 @@ function inspectProgram(
     problem = error.message;
   }
   // What the loader asked beside, to learn what the kernel has, comes before the program itself.
-  return kernel.judged.at(-1) ?? problem;
+  const judged = kernel.judged.at(-1);
+  return judged === undefined ? problem : withRelocation(judged, problem);
+}
+
+/** Which relocation failed is the loader's to say: the kernel only sees what was put in place of the instruction. */
+function withRelocation(judged: Judged, problem: string): Judged {
+  const { inspection } = judged;
+  const { diagnosis } = inspection;
+  const failed = /; the kernel lacks what it needs: (.*?)( \(E[A-Z]+\))?$/.exec(problem)?.[1];
+  if (diagnosis === undefined || failed === undefined) return judged;
+  return {
+    ...judged,
+    inspection: {
+      ...inspection,
+      diagnosis: { ...diagnosis, reason: `a CO-RE relocation failed: ${failed}` },
+    },
+  };
 }
 
 function askLinux(spec: ObjectSpec, name: string, accepted: boolean): LinuxAnswer {

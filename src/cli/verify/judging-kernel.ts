@@ -145,9 +145,28 @@ export class JudgingKernel implements Kernel {
   }
 
   #load(attr: ProgLoadAttr): ProgLoadResult {
+    const last = this.judged.at(-1);
+    // What is refused is loaded again for its log.
+    const known = last?.attr.insns === attr.insns ? last?.inspection : undefined;
+    const inspection = known ?? this.#inspect(attr);
+    this.judged.push({ attr, inspection });
+    const { result } = inspection;
+    if (isRejection(result)) {
+      throw new InputError(
+        'verify-refused',
+        `${attr.prog_name ?? 'the program'}: ${result.problem} (${result.errno})`,
+        { errno: result.errno, detail: result.log === '' ? result.problem : result.log },
+      );
+    }
+    const fd = this.#freshFd();
+    this.#programs.add(fd);
+    return { fd, log: result.log };
+  }
+
+  #inspect(attr: ProgLoadAttr): Inspection {
     const { capabilities, version, logLevel } = this.manner;
     const types = () => this.#kernelTypes;
-    const inspection = inspect(this.#input(attr), {
+    return inspect(this.#input(attr), {
       map: (fd) => this.#maps.get(fd) ?? (this.#btfs.has(fd) ? 'not-a-map' : 'bad-fd'),
       get kernelBtf() {
         return types();
@@ -157,21 +176,6 @@ export class JudgingKernel implements Kernel {
       logLevel,
       helperImplemented: () => true,
     });
-    this.judged.push({ attr, inspection });
-    const { result } = inspection;
-    if (isRejection(result)) {
-      throw new InputError(
-        'verify-refused',
-        `${attr.prog_name ?? 'the program'}: ${result.problem} (${result.errno})`,
-        {
-          errno: result.errno,
-          detail: result.log,
-        },
-      );
-    }
-    const fd = this.#freshFd();
-    this.#programs.add(fd);
-    return { fd, log: result.log };
   }
 
   #input(attr: ProgLoadAttr): ProgramInput {

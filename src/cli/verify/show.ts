@@ -49,21 +49,26 @@ function headline(report: ProgramReport, paint: Paint): string {
 
 function showDiagnosis(found: NonNullable<ProgramReport['diagnosis']>, paint: Paint): string[] {
   const lines: string[] = [];
-  lines.push('  what happens', ...place(found.at, paint, paint.red('error')));
+  if (found.reason !== found.problem) lines.push(`  ${paint.bold(found.reason)}`);
+  lines.push('  where', ...place(found.at, paint, paint.red('error')));
   for (const { register, value, says } of found.registers) {
     lines.push(`${INDENT}${register} is ${says} ${paint.dim(`(${value})`)}`);
   }
-  if (found.reason !== found.problem) lines.push(`  why: ${found.reason}`);
   if (found.causes.length > 0) {
     lines.push(
-      `  how it came to that${found.path_length > 0 ? ` (a path of ${found.path_length} instructions)` : ''}`,
+      `  how it came to that${found.path_length > 0 ? ` (a path of ${found.path_length} instruction${found.path_length === 1 ? '' : 's'})` : ''}`,
     );
     let shown: string | undefined;
     for (const cause of found.causes) {
       const source = sourceText(cause);
       if (source !== undefined && source !== shown) lines.push(`${INDENT}${paint.bold(source)}`);
       shown = source ?? shown;
-      lines.push(`${INDENT}  ${paint.dim(`${cause.insn}: ${cause.text}`)}`, `${INDENT}      ${cause.says}`);
+      // What a function begins with is no instruction's doing.
+      const text =
+        cause.kind === 'enter'
+          ? `at the beginning of ${cause.function ?? 'the program'}()`
+          : `${cause.insn}: ${cause.text}`;
+      lines.push(`${INDENT}  ${paint.dim(text)}`, `${INDENT}      ${cause.says}`);
     }
   }
   if (found.suggestion !== undefined) lines.push(`  ${paint.green('mend')}: ${found.suggestion}`);

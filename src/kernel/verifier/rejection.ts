@@ -143,6 +143,17 @@ export interface Refusal {
   readonly hint?: string;
   /** Where Linux answers this case with another errno than the code's. */
   readonly errno?: Errno;
+  /** The bytes that could not be accessed. */
+  readonly access?: RefusedAccess;
+}
+
+/** An access out of bounds. */
+export interface RefusedAccess {
+  /** Bytes from what the pointer points into, what is variable in the pointer not included. */
+  readonly off: number;
+  readonly size: number;
+  /** Bytes that are there. */
+  readonly of: number;
 }
 
 /** Set by the passes: `undefined` lets the program pass. */

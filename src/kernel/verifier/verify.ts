@@ -77,6 +77,8 @@ export interface InsnCost {
 /** As {@link verify}, remembering the steps of every path: slower, and for people. */
 export function inspect(program: ProgramInput, environment: VerifyEnvironment): Inspection {
   const { result, made, ex, refusal } = run(program, environment, true);
+  // Refused before the records of lines were read: a person wants them all the same.
+  if (refusal !== undefined && made.lines.size === 0 && made.subprograms.length > 0) checkLineInfo(made);
   return {
     result,
     ...(refusal && { diagnosis: diagnose(made, refusal, ex) }),

@@ -5,10 +5,12 @@
 import type { Insn } from '../../../isa/insn.ts';
 import type { Explorer } from '../explore/explorer.ts';
 import type { RegState } from '../explore/reg.ts';
-import { baseType, NOT_INIT, PTR_TO_BTF_ID, PTR_TO_STACK } from '../explore/reg-type.ts';
+import { baseType, NOT_INIT, PTR_TO_BTF_ID, PTR_TO_STACK, SCALAR } from '../explore/reg-type.ts';
 import type { TraceStep } from '../explore/state.ts';
 import { describeReg, describeTarget } from './describe.ts';
 import { calleeName } from './insn-text.ts';
+
+type Found = Omit<Link, 'step'>;
 
 /** What an instruction did to the value. */
 export type LinkKind =
@@ -25,6 +27,8 @@ export type LinkKind =
 
 export interface Link {
   readonly insn: number;
+  /** Number of the instruction on the path, which may come to the same instruction many times. */
+  readonly step: number;
   /** Depth of the call stack; 0 is the entry function. */
   readonly frame: number;
   readonly kind: LinkKind;
@@ -82,24 +86,50 @@ export function chainOf(ex: Explorer, steps: readonly TraceStep[], regs: readonl
   for (const reg of regs) if (reg < 10) wanted.add(last.frameno, reg);
   const links: Link[] = [];
   for (let at = steps.length - 2; at >= 0 && !wanted.empty; at--) {
-    link(ex, steps[at]!, steps[at + 1]!, wanted, links);
+    const found: Found[] = [];
+    link(ex, steps[at]!, steps[at + 1]!, wanted, found);
+    for (const one of found) links.push({ ...one, step: at });
   }
   const first = steps[0]!;
-  if (wanted.has(first.frameno, 1) && first.regs[1]!.type !== NOT_INIT) {
+  for (let reg = 1; reg <= 5; reg++) {
+    const value = first.regs[reg]!;
+    if (!wanted.has(first.frameno, reg) || value.type === NOT_INIT) continue;
     links.push({
       insn: first.insnIdx,
+      step: 0,
       frame: first.frameno,
       kind: 'enter',
-      place: 'r1',
-      after: first.regs[1]!,
-      says: `the program begins with r1 ${describeReg(first.regs[1]!)}`,
+      place: `r${reg}`,
+      after: value,
+      says: entered(first.insnIdx, reg, value),
     });
   }
-  links.reverse();
-  return links.length <= MAX_LINKS ? links : [links[0]!, ...links.slice(links.length - MAX_LINKS + 1)];
+  const kept = newestRounds(links).reverse();
+  return kept.length <= MAX_LINKS ? kept : [kept[0]!, ...kept.slice(kept.length - MAX_LINKS + 1)];
 }
 
-function link(ex: Explorer, step: TraceStep, next: TraceStep, wanted: Wanted, links: Link[]): void {
+/** What a function is given: the program the context, another one whatever its callers may pass. */
+function entered(insn: number, reg: number, value: RegState): string {
+  if (insn === 0) return `the program begins with ${describeReg(value)} in r${reg}`;
+  return `a caller of this global function may pass ${describeReg(value)} in r${reg}`;
+}
+
+/** Of what a loop did to a value in every round, the last round. */
+function newestRounds(links: readonly Link[]): Link[] {
+  const times = new Map<string, number>();
+  const key = ({ insn, frame, place, kind }: Link): string => `${insn} ${frame} ${place} ${kind}`;
+  for (const one of links) times.set(key(one), (times.get(key(one)) ?? 0) + 1);
+  const seen = new Set<string>();
+  return links.flatMap((one) => {
+    const which = key(one);
+    if (seen.has(which)) return [];
+    seen.add(which);
+    const count = times.get(which)!;
+    return [count === 1 ? one : { ...one, says: `${one.says} (in the last of ${count} rounds)` }];
+  });
+}
+
+function link(ex: Explorer, step: TraceStep, next: TraceStep, wanted: Wanted, links: Found[]): void {
   const insn = ex.insns[step.insnIdx];
   if (insn === undefined) return;
   const frame = step.frameno;
@@ -113,7 +143,7 @@ function link(ex: Explorer, step: TraceStep, next: TraceStep, wanted: Wanted, li
   }
 }
 
-function passArguments(step: TraceStep, next: TraceStep, wanted: Wanted, links: Link[]): void {
+function passArguments(step: TraceStep, next: TraceStep, wanted: Wanted, links: Found[]): void {
   for (const place of wanted.of(next.frameno)) {
     wanted.drop(next.frameno, place);
     if (place < 1 || place > 5) continue;
@@ -129,7 +159,7 @@ function passArguments(step: TraceStep, next: TraceStep, wanted: Wanted, links: 
   }
 }
 
-function returnValue(step: TraceStep, next: TraceStep, wanted: Wanted, links: Link[]): void {
+function returnValue(step: TraceStep, next: TraceStep, wanted: Wanted, links: Found[]): void {
   if (!wanted.has(next.frameno, R0)) return;
   wanted.drop(next.frameno, R0);
   wanted.add(step.frameno, R0);
@@ -144,7 +174,7 @@ function returnValue(step: TraceStep, next: TraceStep, wanted: Wanted, links: Li
 }
 
 /** Stores into slots that are looked for. */
-function storedSlots(step: TraceStep, insn: Insn, wanted: Wanted, links: Link[]): void {
+function storedSlots(step: TraceStep, insn: Insn, wanted: Wanted, links: Found[]): void {
   if (insn.kind !== 'stx' && insn.kind !== 'st') return;
   const base = step.regs[insn.dst]!;
   if (base.type !== PTR_TO_STACK || !base.scalar.isConst) return;
@@ -177,7 +207,7 @@ function changedRegister(
   insn: Insn,
   reg: number,
   wanted: Wanted,
-  links: Link[],
+  links: Found[],
 ): void {
   const before = step.regs[reg]!;
   const after = next.regs[reg]!;
@@ -196,6 +226,8 @@ function changedRegister(
     if (after.type === NOT_INIT) {
       push('lose', `the call of ${callee(ex, insn)} makes ${name} unreadable`);
       wanted.drop(step.frameno, reg);
+    } else if (insn.kind === 'call' && before.type !== SCALAR && after.type === SCALAR) {
+      push('lose', `${callee(ex, insn)} ends what ${name} pointed to: it was ${describeReg(before)}`);
     } else {
       push('compute', `${name} becomes ${describeReg(after)}`);
     }

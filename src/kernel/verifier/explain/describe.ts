@@ -52,6 +52,9 @@ const POINTERS: Readonly<Record<number, string>> = {
   [CONST_PTR_TO_DYNPTR]: 'a dynptr',
 };
 
+/** `1 byte`, `4 bytes`. */
+export const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;
+
 /** `a pointer to a value of map counts, or null`. */
 export function describeReg(reg: RegState): string {
   if (reg.type === NOT_INIT) return 'nothing: it was not written, or a call made it unreadable';
@@ -90,7 +93,7 @@ function describeStack(reg: RegState): string {
   return at === 0 ? 'the frame pointer' : `a pointer into the stack, at fp${at}`;
 }
 
-/** `17 bytes into the packet`, `into the packet, a number from 0 to 20 bytes behind its start`. */
+/** `17 bytes into the packet`, `into the packet, 0 to 20 bytes past its start`. */
 function place(reg: RegState, what: string): string {
   const { scalar } = reg;
   if (scalar.isConst) {
@@ -100,7 +103,7 @@ function place(reg: RegState, what: string): string {
   const fixed = reg.off === 0 ? '' : `${reg.off} and `;
   const range = describeNumber(scalar).replace(/^a number (from )?/, '');
   const many = /^-?\w+ to /.test(range) ? range : 'an unknown number of';
-  return `into ${what}, ${fixed}${many} bytes behind its start`;
+  return `into ${what}, ${fixed}${many} bytes past its start`;
 }
 
 function known({ range }: RegState): string {

@@ -5,14 +5,15 @@
 import type { Errno } from '../../../sys/errno.ts';
 import type { Explorer } from '../explore/explorer.ts';
 import { regText } from '../explore/reg-text.ts';
-import { NOT_INIT } from '../explore/reg-type.ts';
+import { NOT_INIT, SCALAR } from '../explore/reg-type.ts';
+import type { TraceStep } from '../explore/state.ts';
 import type { SourceLine } from '../program.ts';
 import { REJECT_CODES, type Refusal, type RejectCategory, type RejectCode } from '../rejection.ts';
 import { type Draft, subprogramAt } from '../structure/draft.ts';
-import { callee, chainOf, type Link, stepsOf } from './chain.ts';
+import { chainOf, type Link, stepsOf } from './chain.ts';
 import { describeReg } from './describe.ts';
 import { insnText } from './insn-text.ts';
-import { mend } from './mend.ts';
+import { advise } from './mend.ts';
 
 /** Categories by the names that Linux 7.3 gives them. */
 export const CATEGORY_TITLES = {
@@ -70,28 +71,28 @@ export function diagnose(draft: Draft, refusal: Refusal, ex: Explorer | undefine
   const { category, errno } = REJECT_CODES[refusal.code];
   const steps = ex === undefined ? [] : stepsOf(ex.state.trace);
   const last = steps.at(-1);
-  const insn = draft.insns[refusal.insn];
-  const blamed = last === undefined ? [] : blame(draft, refusal);
-  const chain = ex === undefined ? [] : chainOf(ex, steps, blamed);
+  const blamed = last === undefined || category === 'limit' ? [] : blame(draft, refusal, last);
   const regs = last === undefined ? [] : blamed.map((number) => ({ number, value: last.regs[number]! }));
-  const acquired = ex && lifetime(ex, refusal, steps);
-  const causes = acquired === undefined ? chain : [...acquired.links, ...chain];
-  const suggestion = mend({
+  const chain = ex === undefined ? [] : chainOf(ex, steps, blamed);
+  const advice = advise({
+    draft,
     refusal,
-    insn,
+    insn: draft.insns[refusal.insn],
+    ex,
+    steps,
     regs,
-    chain: causes,
-    place: (at) => placeText(draft, at),
-    acquiredBy: acquired?.by,
+    chain,
+    line: (insn) => sourceLine(draft, insn),
   });
+  const causes = [...chain, ...(advice.causes ?? [])].sort((a, b) => a.step - b.step);
   return {
     code: refusal.code,
     category,
     title: CATEGORY_TITLES[category],
     errno: refusal.errno ?? errno,
     problem: refusal.problem,
-    reason: refusal.reason,
-    ...(suggestion !== undefined && { suggestion }),
+    reason: advice.reason ?? refusal.reason,
+    ...(advice.suggestion !== undefined && { suggestion: advice.suggestion }),
     at: placeOf(draft, refusal.insn),
     registers: regs
       .filter(({ value }) => value.type !== NOT_INIT)
@@ -113,13 +114,19 @@ export function diagnose(draft: Draft, refusal: Refusal, ex: Explorer | undefine
 }
 
 /** Registers that the refusal names; else those that the instruction reads. */
-function blame(draft: Draft, refusal: Refusal): number[] {
+function blame(draft: Draft, refusal: Refusal, { regs }: TraceStep): number[] {
   const found = new Set<number>();
   for (const [, digits] of refusal.problem.matchAll(/\bR(\d+)\b/g)) found.add(Number(digits));
   for (const [, digits] of refusal.problem.matchAll(/\barg#?(\d+)\b/g)) found.add(Number(digits) + 1);
   const named = [...found].filter((reg) => reg <= 10);
-  if (named.length > 0) return named;
   const insn = draft.insns[refusal.insn];
+  if (named.length > 0) {
+    // A function is told of the size of memory in the register after its address.
+    const size = named[0]! + 1;
+    const variable = size <= 5 && regs[size]!.type === SCALAR && !regs[size]!.scalar.isConst;
+    const sized = insn?.kind === 'call' && variable && REJECT_CODES[refusal.code].category === 'memory';
+    return sized && !named.includes(size) ? [...named, size] : named;
+  }
   switch (insn?.kind) {
     case 'alu':
       return insn.src.kind === 'reg' ? [insn.dst, insn.src.reg] : [insn.dst];
@@ -137,47 +144,6 @@ function blame(draft: Draft, refusal: Refusal): number[] {
   }
 }
 
-/** What is held that should have been given back: where it was acquired, and the branches from there to the end. */
-function lifetime(
-  ex: Explorer,
-  refusal: Refusal,
-  steps: ReturnType<typeof stepsOf>,
-): { readonly by: string; readonly links: readonly Link[] } | undefined {
-  if (REJECT_CODES[refusal.code].category !== 'lifetime') return undefined;
-  const named = /alloc_insn=(\d+)/.exec(refusal.problem);
-  const ref = named === null ? ex.state.refs.at(-1)?.insnIdx : Number(named[1]);
-  if (ref === undefined) return undefined;
-  const insn = ex.insns[ref];
-  const from = steps.findLastIndex(({ insnIdx }) => insnIdx === ref);
-  if (insn === undefined || from < 0) return undefined;
-  const by = callee(ex, insn);
-  const after = steps[from + 1]?.regs[0];
-  const links: Link[] = [
-    {
-      insn: ref,
-      frame: steps[from]!.frameno,
-      kind: 'call',
-      place: 'r0',
-      ...(after && { after }),
-      says: `${by} acquires it`,
-    },
-  ];
-  for (let i = from + 1; i < steps.length - 1; i++) {
-    const { insnIdx, frameno } = steps[i]!;
-    const branch = ex.insns[insnIdx];
-    if (branch?.kind !== 'jmp') continue;
-    const taken = steps[i + 1]!.insnIdx !== insnIdx + 1;
-    links.push({
-      insn: insnIdx,
-      frame: frameno,
-      kind: 'branch',
-      place: `r${branch.dst}`,
-      says: `the branch is ${taken ? 'taken' : 'not taken'}`,
-    });
-  }
-  return { by, links: links.slice(0, 16) };
-}
-
 function textOf(ex: Explorer, reg: Parameters<typeof regText>[1]): string {
   return regText(ex.state.frame(), reg, false);
 }
@@ -191,12 +157,6 @@ export function placeOf(draft: Draft, insn: number): Place {
     ...(name !== undefined && { function: name }),
     ...(source && { source }),
   };
-}
-
-function placeText(draft: Draft, insn: number): string {
-  const source = sourceLine(draft, insn);
-  if (source === undefined) return `instruction ${insn}`;
-  return `line ${source.line} (${source.text.trim()})`;
 }
 
 /** The record of the instruction, or of the nearest one before it. */

@@ -120,6 +120,7 @@ export function refuseRegion(
     hint: scalar.isConst
       ? undefined
       : `compare the index with a bound, as an unsigned number, before adding it to r${regno}`,
+    access: { off, size, of: memSize },
   });
 }
 
@@ -138,12 +139,15 @@ export function checkPacket(
     });
   }
   const outside = `R${regno} offset is outside of the packet`;
-  const reason = `${Math.max(reg.range, 0)} bytes behind the pointer's base are known to be in the packet, and the access needs ${off + size}`;
+  const reason = `${Math.max(reg.range, 0)} bytes after the pointer's base are known to be in the packet, and the access needs ${off + size}`;
   const hint =
     baseType(reg.type) === PTR_TO_PACKET_META
       ? `compare the end of the access with data before it: if (ptr + ${off + size} > data) …`
       : `compare the end of the access with data_end before it: if (ptr + ${off + size} > data_end) …`;
-  if (reg.range < 0) ex.refuse('packet-bounds', outside, { reason, hint, errno: 'EINVAL' });
+  const access = { off, size, of: Math.max(reg.range, 0) };
+  if (reg.range < 0) ex.refuse('packet-bounds', outside, { reason, hint, access, errno: 'EINVAL' });
   const problem = boundsProblem(reg, regno, off, size, reg.range, zeroAllowed);
-  if (problem !== undefined) refuseLines(ex, 'packet-bounds', `${problem}\n${outside}`, { reason, hint });
+  if (problem !== undefined) {
+    refuseLines(ex, 'packet-bounds', `${problem}\n${outside}`, { reason, hint, access });
+  }
 }

@@ -12,7 +12,7 @@ import type { Insn } from '../../../isa/insn.ts';
 import { FORMS } from '../../../isa/opcodes.ts';
 import type { Errno } from '../../../sys/errno.ts';
 import { PROG_LOAD_FLAGS } from '../../../sys/flags.ts';
-import { REJECT_CODES, type Refusal, type RejectCode } from '../rejection.ts';
+import { REJECT_CODES, type Refusal, type RefusedAccess, type RejectCode } from '../rejection.ts';
 import { type Draft, subprogramStarting } from '../structure/draft.ts';
 import { complexityLimit } from '../structure/version.ts';
 import { InsnAux } from './aux.ts';
@@ -159,9 +159,15 @@ export class Explorer implements EqualityRules {
   refuse(
     code: RejectCode,
     problem: string,
-    more: { reason?: string; hint?: string | undefined; errno?: Errno; logged?: boolean } = {},
+    more: {
+      reason?: string;
+      hint?: string | undefined;
+      errno?: Errno;
+      logged?: boolean;
+      access?: RefusedAccess;
+    } = {},
   ): never {
-    const { reason = problem, hint, errno } = more;
+    const { reason = problem, hint, errno, access } = more;
     if (more.logged !== true) this.log.write(`${problem}\n`);
     throw new Refused({
       code,
@@ -170,6 +176,7 @@ export class Explorer implements EqualityRules {
       reason,
       ...(hint !== undefined && { hint }),
       ...(errno !== undefined && { errno }),
+      ...(access && { access }),
     });
   }
 

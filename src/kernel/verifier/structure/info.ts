@@ -107,12 +107,13 @@ export function checkFuncInfo(draft: Draft): Verdict {
     if (i === 0 || returnsInt(btf, func.type)) continue;
     const what = sub.hasLdAbs ? 'LD_ABS' : sub.hasTailCall ? 'tail_call' : undefined;
     if (what === undefined) continue;
-    return refuse(
+    const refused = refuse(
       'bad-func-info',
       insn,
       `${what} is only allowed in functions that return 'int'.`,
-      `${sub.name} can be left in its middle, so its caller must be able to use what it returns`,
+      `${sub.name}() can be left in its middle (${what}), so its caller must be able to use what it returns`,
     );
+    return refused && { ...refused, hint: `declare it as static int ${sub.name}(…)` };
   }
   return undefined;
 }
