@@ -222,7 +222,7 @@ async function runOneByOne({ loaded, ...way }: Way): Promise<Ran> {
 
 async function runManyAtOnce({ loaded, type, progress, interrupted, drain }: Way): Promise<Ran> {
   const { observed, object, name, repeat, input } = loaded;
-  const options = { name: input.path, repeat, drain };
+  const options = { name: input.path, repeat, drain, source: input.source };
   await using capture = observed.captureRun!(object.program(name).fd, options);
   const elapsed = await runBatches({ capture, input, progress, interrupted });
   const { format, interfaces, conversions, counts } = capture;

@@ -15,7 +15,14 @@ export type {
 } from './mock.ts';
 export { type Clock, SimulatedClock } from './objects/machine.ts';
 export type { PerfRecord } from './objects/perf-event.ts';
-export { ParallelRun, type ParallelRunOptions } from './parallel/parallel-run.ts';
-export type { ProcessorAnswer, ProcessorOrder, Thread, ThreadMaker } from './parallel/port.ts';
+export { type CaptureSource, ParallelRun, type ParallelRunOptions } from './parallel/parallel-run.ts';
+export type {
+  OpenSource,
+  ProcessorAnswer,
+  ProcessorOrder,
+  ReadAt,
+  Thread,
+  ThreadMaker,
+} from './parallel/port.ts';
 export { serveProcessor } from './parallel/processor.ts';
 export { ALL_CAPABILITIES, type Capabilities, NO_CAPABILITIES } from './verifier/index.ts';

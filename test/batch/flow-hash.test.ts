@@ -6,7 +6,7 @@ import { memoryLimits } from '../../src/kernel/jit/memory-limits.ts';
 import { wasm } from '../../src/kernel/jit/wasm/host.ts';
 import { Memory } from '../../src/kernel/memory/index.ts';
 import { flowHashOf, INDIRECTION, SPREAD, spreadTables } from '../../src/kernel/parallel/flow-hash.ts';
-import { spreadModule } from '../../src/kernel/parallel/spread-module.ts';
+import { type SpreadFunctions, spreadModule } from '../../src/kernel/parallel/spread-module.ts';
 
 /** The 32 bits of the key from a bit on, for each bit that is set. */
 function toeplitz(bytes: Uint8Array, key: Uint8Array): number {
@@ -35,20 +35,19 @@ const spread = (() => {
   const tables = memory.allocate(SPREAD.size, scratch);
   const row = memory.allocate(ROW.size, scratch);
   const packet = memory.allocate(256, scratch);
-  const ends = memory.allocate(4 * INDIRECTION, scratch);
-  const out = memory.allocate(ROW.size * INDIRECTION, scratch);
+  const counts = memory.allocate(4 * INDIRECTION, scratch);
   // As many processors as the table has entries, so that the processor tells the hash's low bits.
   memory.write(tables, spreadTables(INDIRECTION));
+  const { assign } = exports as unknown as SpreadFunctions;
   return (bytes: Uint8Array): number => {
     memory.write(packet, bytes);
     memory.writeU32(row + ROW.addr, packet);
     memory.writeU32(row + ROW.length, bytes.length);
-    for (let i = 0; i < INDIRECTION; i++) memory.writeU32(ends + 4 * i, out + ROW.size * i);
-    (exports.spread as unknown as (...args: number[]) => void)(row, row + ROW.size, tables, ends);
-    for (let i = 0; i < INDIRECTION; i++) {
-      if (memory.readU32(ends + 4 * i) !== out + ROW.size * i) return i;
-    }
-    throw new Error('no processor has the packet');
+    memory.fill(counts, 4 * INDIRECTION, 0);
+    assign(row, row + ROW.size, tables, counts);
+    const processor = memory.readU32(row + ROW.verdict);
+    expect(memory.readU32(counts + 4 * processor)).toBe(ROW.size);
+    return processor;
   };
 })();
 

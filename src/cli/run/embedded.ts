@@ -19,10 +19,10 @@ export function openEmbedded({ btf, interpret, cpus }: KernelChoice): ObservedKe
     kernel,
     trace: () => lines,
     watch: (object) => watch(kernel, object),
-    captureRun: (program, options) =>
+    captureRun: (program, { source, ...options }) =>
       cpus === 1
         ? kernel.captureRun(program, options)
-        : kernel.parallelRun(program, { ...options, threads: makeThread }),
+        : kernel.parallelRun(program, { ...options, ...(source && { source }), threads: makeThread }),
   };
 }
 

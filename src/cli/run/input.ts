@@ -1,6 +1,22 @@
 /** The bytes of a capture, as they are read: a file's, or what comes by standard input or another pipe. */
 import { closeSync, createReadStream, fstatSync, openSync, readSync } from 'node:fs';
+import type { CaptureSource } from '../../kernel/index.ts';
 import { fileError } from '../files.ts';
+
+/** A capture that is a file, as threads of this process are told of it. */
+export interface FileSource {
+  readonly fd: number;
+  readonly path: string;
+}
+
+/** @param position `null` goes on where the last read ended @returns bytes read; 0 at the end */
+export function readFile({ fd, path }: FileSource, into: Uint8Array, position: number | null): number {
+  try {
+    return readSync(fd, into, 0, into.length, position);
+  } catch (error) {
+    throw fileError(error, 'cli-read', `reading capture ${path}`);
+  }
+}
 
 export class CaptureInput {
   readonly path: string;
@@ -40,6 +56,12 @@ export class CaptureInput {
     return this.#fd !== undefined;
   }
 
+  /** What threads read the capture from by themselves: a file. */
+  get source(): CaptureSource | undefined {
+    if (this.#fd === undefined) return undefined;
+    return { size: this.size, from: { fd: this.#fd, path: this.path } satisfies FileSource };
+  }
+
   /** Waits until the stream has something to read, or is at its end. */
   async wait(): Promise<void> {
     while (this.#rest.length === 0) {
@@ -64,11 +86,7 @@ export class CaptureInput {
       this.#rest = this.#rest.subarray(part.length);
       return part.length;
     }
-    try {
-      return readSync(this.#fd, into, 0, into.length, null);
-    } catch (error) {
-      throw this.#failure(error);
-    }
+    return readFile({ fd: this.#fd, path: this.path }, into, null);
   }
 
   async close(): Promise<void> {

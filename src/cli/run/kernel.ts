@@ -1,8 +1,13 @@
 /** The kernel that a run uses, with what it tells beside bpf(2). */
-import type { CaptureRun, CaptureRunOptions, ParallelRun } from '../../kernel/index.ts';
+import type { CaptureRun, CaptureRunOptions, CaptureSource, ParallelRun } from '../../kernel/index.ts';
 import type { LoadedObject } from '../../loader/index.ts';
 import type { Fd, Kernel } from '../../sys/index.ts';
 import type { RecordCount } from './report.ts';
+
+export interface RunOptions extends CaptureRunOptions {
+  /** Where several processors read the capture by themselves; absent where it comes by a pipe. */
+  readonly source: CaptureSource | undefined;
+}
 
 /** A kernel that is observed while a program runs. */
 export interface ObservedKernel {
@@ -13,7 +18,7 @@ export interface ObservedKernel {
     readonly counts: () => RecordCount[];
   };
   /** Runs a program over a capture many packets at once; absent where that is not done. */
-  readonly captureRun?: (program: Fd, options: CaptureRunOptions) => CaptureRun | ParallelRun;
+  readonly captureRun?: (program: Fd, options: RunOptions) => CaptureRun | ParallelRun;
   /** Lines of `bpf_trace_printk` so far; `null` where they can't be told from other programs'. */
   readonly trace: () => readonly string[] | null;
 }

@@ -7,18 +7,15 @@ import {
   type CaptureInterface,
   CaptureReader,
   FrameConverter,
-  frameConversion,
   MAX_PACKET,
-  packetLimit,
-  type RecordLayout,
 } from '../../pcap/index.ts';
 import type { Addr, Memory } from '../memory/index.ts';
 import type { ScanFunctions } from './module.ts';
-import { BOX, ROW } from './row.ts';
+import { ROW } from './row.ts';
+import { INTERFACES, type ScanLayout, Scanner, scanLayout } from './scan-layout.ts';
 
 /** Bytes in front of a piece for the record that the piece before ended in. */
 export const LEAD = MAX_PACKET + 4096;
-const INTERFACES = 64;
 
 /** A packet that the reader found: an Ethernet frame, copied. */
 export interface FoundFrame {
@@ -27,16 +24,12 @@ export interface FoundFrame {
   readonly cut: boolean;
 }
 
-/** Writes rows up to an end. @returns the end of those that it wrote */
-type Scan = (rows: number, rowsEnd: number) => number;
-
 export class PacketFinder {
   readonly #memory: Memory;
-  readonly #functions: ScanFunctions;
   readonly #reader: CaptureReader;
   readonly #frames: FrameConverter;
-  readonly #box: Addr;
   readonly #limits: Addr;
+  readonly #scanner: Scanner;
   /** Bytes of the capture that were not looked at yet. */
   #at = 0;
   #end = 0;
@@ -44,21 +37,19 @@ export class PacketFinder {
   #seen: Uint8Array | undefined;
   /** The reader has its own copy of what comes next, up to the end of the piece. */
   #apart = false;
-  /** `undefined` where the reader has to find packets. */
-  #scan: Scan | undefined;
+  #packets = 0;
 
   /** @param name of the capture, for messages @param box words that scanning leaves */
   constructor(memory: Memory, functions: ScanFunctions, name: string, box: Addr) {
     this.#memory = memory;
-    this.#functions = functions;
     this.#reader = new CaptureReader(name);
     this.#frames = new FrameConverter(name);
-    this.#box = box;
     this.#limits = memory.allocate(INTERFACES * 4, {
       kind: 'kernel',
       owner: 'interfaces of a capture',
       access: 'none',
     });
+    this.#scanner = new Scanner(memory, functions, this.#limits, box);
   }
 
   get format(): CaptureFormat | undefined {
@@ -74,6 +65,19 @@ export class PacketFinder {
   /** Bytes of the capture that were looked at. */
   get offset(): number {
     return this.#reader.offset;
+  }
+  /** Packets that were found. */
+  get packets(): number {
+    return this.#packets;
+  }
+  /** How packets are found that are one behind the other; `undefined` before that is known, and where none can be. */
+  get layout(): ScanLayout | undefined {
+    return this.#scanner.layout;
+  }
+  /** Bytes at the end of the piece that the next one goes on from; `undefined` where they are kept apart from it. */
+  get rest(): number | undefined {
+    const rest = this.#reader.piece?.length;
+    return rest !== undefined && rest <= LEAD ? rest : undefined;
   }
   /** Whether the piece has nothing more. */
   get empty(): boolean {
@@ -94,6 +98,20 @@ export class PacketFinder {
     this.#look();
   }
 
+  /**
+   * Goes on behind what others have found.
+   * @param at where the bytes are that come next, up to `end`
+   * @param offset of the first of them in the capture
+   * @param packets that were found in front of it
+   */
+  resume(at: Addr, end: number, offset: number, packets: number): void {
+    this.#reader.pass(offset - this.#reader.offset, packets - this.#packets);
+    this.#packets = packets;
+    this.#at = at;
+    this.#end = end;
+    this.#look();
+  }
+
   /** Gives the reader the bytes that were not looked at, in the memory as it is. */
   #look(): void {
     this.#seen = this.#memory.u8;
@@ -110,10 +128,12 @@ export class PacketFinder {
    * @returns the end of their rows; where it is not `rowsEnd`, {@link next} finds what is next
    */
   find(rows: number, rowsEnd: number): number {
-    if (this.#apart || this.#scan === undefined) return rows;
-    const end = this.#scan(rows, rowsEnd) >>> 0;
-    const at = this.#memory.readU32(this.#box + BOX.at);
-    this.#reader.pass(at - this.#at, (end - rows) / ROW.size);
+    if (this.#apart || this.#scanner.layout === undefined) return rows;
+    const end = this.#scanner.find(this.#at, this.#end, rows, rowsEnd);
+    const { at } = this.#scanner;
+    const packets = (end - rows) / ROW.size;
+    this.#reader.pass(at - this.#at, packets);
+    this.#packets += packets;
     this.#at = at;
     return end;
   }
@@ -126,29 +146,13 @@ export class PacketFinder {
       this.#at = this.#end;
     } else if (!this.#apart) this.#at = this.#end - this.#reader.piece!.length;
     const { layout } = this.#reader;
-    this.#scan = layout && this.#scanOf(layout);
+    this.#scanner.use(layout && scanLayout(layout));
     if (packet === undefined) return undefined;
+    this.#packets++;
     return {
       data: new Uint8Array(this.#frames.frame(packet)),
       cut: packet.originalLength > packet.data.length,
     };
-  }
-
-  /** How packets of a layout are found, unless none can be. */
-  #scanOf({ format, littleEndian, interfaces }: RecordLayout): Scan | undefined {
-    const limits = interfaces.slice(0, INTERFACES).map(({ linkType }) => {
-      return frameConversion(linkType) === undefined ? packetLimit(linkType) + 1 : 0;
-    });
-    if (limits.every((limit) => limit === 0)) return undefined;
-    const box = this.#box;
-    const functions = this.#functions;
-    if (format === 'pcap') {
-      const scan = littleEndian ? functions.scanPcap : functions.scanPcapSwapped;
-      return (rows, rowsEnd) => scan(this.#at, this.#end, rows, rowsEnd, limits[0]! - 1, box);
-    }
-    for (const [id, limit] of limits.entries()) this.#memory.writeU32(this.#limits + 4 * id, limit);
-    const scan = littleEndian ? functions.scanPcapng : functions.scanPcapngSwapped;
-    return (rows, rowsEnd) => scan(this.#at, this.#end, rows, rowsEnd, this.#limits, limits.length, box);
   }
 
   /** Says that no piece follows. @throws InputError when the capture is empty or ends inside a record */

@@ -30,12 +30,10 @@ import {
   swap32,
 } from './code.ts';
 import { BOX, ROW } from './row.ts';
+import { ENHANCED_PACKET, LEAST_BLOCK, RECORD_HEADER } from './scan-layout.ts';
 
-const RECORD_HEADER = 16;
-const ENHANCED_PACKET = 6;
-/** Bytes of an enhanced packet block in front of the packet, and of a block without any packet. */
+/** Bytes of an enhanced packet block in front of the packet. */
 const PACKET_AT = 28;
-const LEAST_BLOCK = 32;
 
 const pad4 = (size: Expr) => and(add(size, i32(3)), i32(-4));
 

@@ -1,46 +1,101 @@
-/** The words that the threads of one run share. Offsets in bytes. */
+/** The words that the threads of one run share, and where what they work on lies. Offsets in bytes. */
 
 import { LEAD } from '../batch/packet-finder.ts';
 import { ROW } from '../batch/row.ts';
-import type { Addr } from '../memory/index.ts';
+import { INTERFACES } from '../batch/scan-layout.ts';
+import type { Addr, Memory } from '../memory/index.ts';
 
 /** A cache line of its own, so that threads that write beside each other don't disturb each other. */
 const LINE = 64;
 
-/** Bytes of a capture that are read at once. */
-export const PIECE = 1 << 19;
-/** Pieces that are on their way. */
-export const SLOTS = 6;
-/** Most packets of a piece: records without any bytes, and what the piece before left. */
-export const SLOT_ROWS = PIECE / 16 + 16;
-/** Frames that are not simply in the piece, with room in front of each for a header, as records have. */
-export const SCRATCH = 3 * PIECE + LEAD;
+/** Bytes of a capture that are read at once: by few processors, and by many, whose pieces are to take no more together. */
+const PIECE = { few: 1 << 20, many: 1 << 18 } as const;
+const FEW = 8;
+/** Pieces that are on their way, beside one for each processor. */
+const SPARE_SLOTS = 4;
+/** Frames that are not simply in the piece have room in front of each for a header, as records have. */
 export const FRAME_ROOM = 16;
 
 export const CONTROL = {
-  /** Pieces that were handed out. */
-  produced: 0,
+  /** Pieces that the thread that hands out has put into their slots; where it does not do that, 1 lets processors begin. */
+  filled: 0,
+  /** Pieces that processors have taken to find their packets. */
+  taken: LINE,
+  /** Pieces of which the packets were found. Whose piece is next may write the carry and the layout. */
+  found: 2 * LINE,
+  /** Pieces that there are; {@link UNKNOWN} before the last one is found. */
+  last: 3 * LINE,
   /** See {@link ENDING}. */
-  ending: LINE,
+  ending: 4 * LINE,
   /** Counts up whenever the thread that hands out has something to see to. */
-  events: 2 * LINE,
+  events: 5 * LINE,
   /** Counts up when records were read out of ring buffers. */
-  drained: 3 * LINE,
+  drained: 6 * LINE,
+  /** Counts up whenever a processor may have something to do that waits for another. */
+  moves: 7 * LINE,
+  /** See {@link CARRY}. */
+  carry: 8 * LINE,
+  /** See {@link LAYOUT}. */
+  layout: 9 * LINE,
   /** A line for each processor. */
-  processors: 4 * LINE,
+  processors: 14 * LINE,
+} as const;
+
+/** What the pieces so far have left for the next one. */
+export const CARRY = {
+  /** Bytes of the record that has only begun, which are in {@link Geometry.rest}. */
+  size: 0,
+  /** Bytes of the capture that are behind, and packets that were found in them: 64 bits each. */
+  offset: 8,
+  packets: 16,
+} as const;
+
+/** How the packets that come next are found. */
+export const LAYOUT = {
+  /** One more than the index into `SCANS`; 0: by the thread that hands out. */
+  scan: 0,
+  interfaces: 4,
+  limits: 8,
+  size: 8 + 4 * INTERFACES,
 } as const;
 
 /** Of a processor's line. */
 export const PROCESSOR = {
-  /** Pieces that it is through with. */
-  consumed: 0,
   /** Packets that it has run. */
-  packets: 4,
+  packets: 0,
+  /** What it asks of the thread that hands out; see {@link REQUEST}. */
+  request: 4,
+  /** Words that the question is about. */
+  subject: 8,
+  answer: 40,
   size: LINE,
 } as const;
 
+/** What a processor may ask for, and waits for. */
+export const REQUEST = {
+  none: 0,
+  /** To have the rest of a piece's packets found: slot, where the rest begins and ends, where its rows go. Answer: their end. */
+  find: 1,
+  /** To have it told which of some rows were not run, and why: the first, and the end. */
+  tell: 2,
+} as const;
+
+/** Of a slot's line. */
+export const SLOT = {
+  /** The piece that may be put there. */
+  free: 0,
+  /** One more than the piece of which rows are given to their processors. */
+  given: 4,
+  /** Processors that are not yet through with it. */
+  busy: 8,
+  /** Bytes of the piece, where the thread that hands out fills. */
+  size: 12,
+  words: LINE,
+} as const;
+
 /** What comes after the last piece. */
-export const ENDING = { no: 0, end: 1, abort: 2 } as const;
+export const ENDING = { no: 0, abort: 1 } as const;
+export const UNKNOWN = -1;
 
 /** Marks a row, in place of the bytes that are left, of which the packet can't be run. */
 export const NOT_RUN = 0xffff_ffff;
@@ -48,43 +103,90 @@ export const NOT_RUN = 0xffff_ffff;
 /** Where everything is. Plain data. */
 export interface Geometry {
   readonly processors: number;
+  /** Bytes of a piece. */
+  readonly piece: number;
+  readonly slots: number;
   readonly control: Addr;
-  /** For each slot and processor: where its rows end; behind them how many of them were not run. */
-  readonly ends: Addr;
-  /** For each slot and processor: the rows. */
+  /** {@link LEAD} bytes: the record that the last piece to be found ends in. */
+  readonly rest: Addr;
+  /** A line for each slot, then for each slot and processor where its rows begin, end, and where the next one goes. */
+  readonly words: Addr;
+  /** For each slot: rows as they were found, and again in the order of their processors. */
   readonly rows: Addr;
   /** For each slot: room in front, the piece, and room for frames. */
   readonly pieces: Addr;
 }
 
-const SLOT_BYTES = LEAD + PIECE + SCRATCH;
+export type Sizes = Pick<Geometry, 'processors' | 'piece' | 'slots'>;
 
-export function sizes(processors: number) {
+export function sizesFor(processors: number): Sizes {
   return {
-    control: CONTROL.processors + processors * PROCESSOR.size,
-    ends: SLOTS * processors * 8,
-    rows: SLOTS * processors * SLOT_ROWS * ROW.size,
-    pieces: SLOTS * SLOT_BYTES,
+    processors,
+    piece: processors <= FEW ? PIECE.few : PIECE.many,
+    slots: processors + SPARE_SLOTS,
   };
 }
 
-export function pieceOf({ pieces }: Geometry, slot: number): Addr {
-  return (pieces + slot * SLOT_BYTES + LEAD) as Addr;
+/** Most packets of a piece: records without any bytes, and what the piece before left. */
+const slotRows = ({ piece }: Sizes) => piece / 16 + 16;
+/** Bytes for frames that are not in the piece. */
+const scratch = ({ piece }: Sizes) => 3 * piece + LEAD;
+const slotBytes = (sizes: Sizes) => LEAD + sizes.piece + scratch(sizes);
+const lines = (bytes: number) => Math.ceil(bytes / LINE) * LINE;
+const slotWords = ({ processors }: Sizes) => SLOT.words + lines(3 * 4 * processors);
+
+/** Bytes of each part. */
+export function bytesOf(sizes: Sizes) {
+  const { processors, slots } = sizes;
+  return {
+    control: CONTROL.processors + processors * PROCESSOR.size,
+    rest: LEAD,
+    words: slots * slotWords(sizes),
+    rows: slots * 2 * slotRows(sizes) * ROW.size,
+    pieces: slots * slotBytes(sizes),
+  };
 }
-export function scratchOf(geometry: Geometry, slot: number): Addr {
-  return (pieceOf(geometry, slot) + PIECE) as Addr;
+
+export function pieceAddr(geometry: Geometry, slot: number): Addr {
+  return (geometry.pieces + slot * slotBytes(geometry) + LEAD) as Addr;
 }
-export function rowsOf({ rows, processors }: Geometry, slot: number, cpu: number): number {
-  return rows + (slot * processors + cpu) * SLOT_ROWS * ROW.size;
+/** Where frames go that are not in a slot's piece as they are, and where that ends. */
+export function scratchOf(
+  geometry: Geometry,
+  slot: number,
+): { readonly start: number; readonly end: number } {
+  const start = pieceAddr(geometry, slot) + geometry.piece;
+  return { start, end: start + scratch(geometry) };
 }
-/** Address of the word that says where a processor's rows end. */
-export function endOf({ ends, processors }: Geometry, slot: number, cpu: number): number {
-  return ends + (slot * processors + cpu) * 4;
+/** A slot's rows as they are found. */
+export function rowsOf(geometry: Geometry, slot: number): { readonly start: number; readonly end: number } {
+  const bytes = slotRows(geometry) * ROW.size;
+  const start = geometry.rows + slot * 2 * bytes;
+  return { start, end: start + bytes };
 }
-/** Address of the word that counts the rows that were not run. */
-export function notRunOf({ ends, processors }: Geometry, slot: number, cpu: number): number {
-  return ends + ((SLOTS + slot) * processors + cpu) * 4;
+/** Where they are again in the order of their processors. */
+export function sortedOf(geometry: Geometry, slot: number): number {
+  return rowsOf(geometry, slot).end;
+}
+/** Address of a slot's word. */
+export function slotWord(geometry: Geometry, slot: number, word: number): number {
+  return geometry.words + slot * slotWords(geometry) + word;
+}
+/** Addresses of a word for each processor, one behind the other: where its rows in a slot begin, end, and where the next one goes. */
+export function columnsOf(geometry: Geometry, slot: number) {
+  const first = slotWord(geometry, slot, SLOT.words);
+  const { processors } = geometry;
+  return { begins: first, ends: first + 4 * processors, counts: first + 8 * processors };
 }
 export function processorWord({ control }: Geometry, cpu: number, word: number): number {
   return control + CONTROL.processors + cpu * PROCESSOR.size + word;
+}
+
+/** A number of 53 bits in two words. */
+export function readLong(memory: Memory, at: number): number {
+  return memory.readU32(at) + memory.readU32(at + 4) * 2 ** 32;
+}
+export function writeLong(memory: Memory, at: number, value: number): void {
+  memory.writeU32(at, value >>> 0);
+  memory.writeU32(at + 4, Math.floor(value / 2 ** 32));
 }

@@ -43,7 +43,7 @@ const KEY = 0x6d5a_6d5a;
 /** Entries of the table of processors, as most cards have. */
 export const INDIRECTION = 128;
 
-/** What {@link defineSpread} reads, by offset in bytes. */
+/** What {@link defineAssign} reads, by offset in bytes. */
 export const SPREAD = {
   /** By the first and by the second byte of the words' exclusive or: 16 bits each. */
   first: 0,
@@ -93,12 +93,12 @@ const IPPROTO = { tcp: 6, udp: 17, sctp: 132 } as const;
 const FRAGMENT = big(0x3fff);
 
 /**
- * Gives each row to its packet's processor: `(row, end, tables, ends)`. `ends` has, for each processor, where the next of
- * its rows goes.
+ * Writes into each row, in place of the verdict, which processor its packet goes to: `(row, end, tables, counts)`. `counts`
+ * has a word for each processor, to which the bytes of its rows are added.
  */
-export function defineSpread(module: ModuleWriter): number {
+export function defineAssign(module: ModuleWriter): number {
   return define(module, { params: 4 }, ({ params, local }) => {
-    const [row, end, tables, ends] = params as [Local, Local, Local, Local];
+    const [row, end, tables, counts] = params as [Local, Local, Local, Local];
     const at = local();
     const left = local();
     const word = local();
@@ -168,20 +168,35 @@ export function defineSpread(module: ModuleWriter): number {
           word.set(xor(word.get, shrU(word.get, i32(16)))),
           // The word's first byte in the packet is its low one here.
           to.set(
-            add(
-              ends.get,
-              shl(
-                load(
-                  add(tables.get, shl(and(hash(word.get), i32(INDIRECTION - 1)), i32(2))),
-                  SPREAD.processors,
-                ),
-                i32(2),
-              ),
-            ),
+            load(add(tables.get, shl(and(hash(word.get), i32(INDIRECTION - 1)), i32(2))), SPREAD.processors),
           ),
-          at.set(load(to.get)),
-          store64(at.get, load64(row.get)),
-          store(to.get, add(at.get, i32(ROW.size))),
+          store(row.get, to.get, ROW.verdict),
+          to.set(add(counts.get, shl(to.get, i32(2)))),
+          store(to.get, add(load(to.get), i32(ROW.size))),
+          row.set(add(row.get, i32(ROW.size))),
+          again.go,
+        ),
+      ),
+    );
+  });
+}
+
+/**
+ * Copies rows to where their processors' go: `(row, end, next)`. `next` has, for each processor, where the next of its rows
+ * goes.
+ */
+export function defineDeal(module: ModuleWriter): number {
+  return define(module, { params: 3 }, ({ params, local }) => {
+    const [row, end, next] = params as [Local, Local, Local];
+    const word = local();
+    const to = local();
+    return block((done) =>
+      loop((again) =>
+        seq(
+          done.goIf(eq(row.get, end.get)),
+          word.set(add(next.get, shl(load(row.get, ROW.verdict), i32(2)))),
+          store64(to.tee(load(word.get)), load64(row.get)),
+          store(word.get, add(to.get, i32(ROW.size))),
           row.set(add(row.get, i32(ROW.size))),
           again.go,
         ),

@@ -1,10 +1,12 @@
 /**
- * Runs a program over a capture on several processors: this thread reads, finds packets and gives each to the processor of
- * its flow, as a network card does; threads run them, each with its own stacks and per-CPU values, over one shared memory.
- * Packets of a flow stay in order; between flows there is none. The results are those of one processor, up to order.
+ * Runs a program over a capture on several processors, each a thread with its own stacks and per-CPU values, over one shared
+ * memory. As with network cards, a packet goes to the processor of its flow: packets of a flow stay in order, between flows
+ * there is none. The results are those of one processor, up to order. This thread puts the capture into memory, or has the
+ * processors read it; it finds what is out of the ordinary, reads ring buffers, and ends the run.
  */
 import { Bug, InputError } from '../../base/error.ts';
 import type { CaptureFormat, CaptureInterface } from '../../pcap/index.ts';
+import { packetsApart } from '../batch/apart.ts';
 import {
   type CaptureHost,
   type CaptureRunOptions,
@@ -14,9 +16,8 @@ import {
 import { type CaptureCounts, Counts } from '../batch/counts.ts';
 import { effectsOf } from '../batch/effects.ts';
 import { batchModule } from '../batch/module.ts';
-import { PacketFinder } from '../batch/packet-finder.ts';
 import { loopFacts } from '../batch/packet-loop.ts';
-import { BOX, CUT, LENGTH, ROW } from '../batch/row.ts';
+import { BOX, LENGTH, ROW } from '../batch/row.ts';
 import { memoryLimits } from '../jit/memory-limits.ts';
 import { AREA } from '../jit/unit.ts';
 import { wasm } from '../jit/wasm/host.ts';
@@ -24,105 +25,97 @@ import type { Addr, MemoryPart } from '../memory/index.ts';
 import type { Program } from '../objects/program.ts';
 import { mayWait } from '../wasm/native.ts';
 import {
+  bytesOf,
   CONTROL,
   ENDING,
-  endOf,
-  FRAME_ROOM,
   type Geometry,
   NOT_RUN,
-  notRunOf,
-  PIECE,
   PROCESSOR,
-  pieceOf,
+  pieceAddr,
   processorWord,
-  rowsOf,
-  SCRATCH,
-  SLOTS,
-  scratchOf,
-  sizes,
+  REQUEST,
+  SLOT,
+  sizesFor,
+  slotWord,
+  UNKNOWN,
 } from './control.ts';
 import { SPREAD, spreadTables } from './flow-hash.ts';
+import { OddFinder } from './odd-finder.ts';
 import type { ProcessorAnswer, ProcessorOrder, Thread, ThreadMaker } from './port.ts';
 import { sentPrograms } from './refusals.ts';
-import { spreadModule } from './spread-module.ts';
+
+/** A capture that processors read by themselves. */
+export interface CaptureSource {
+  /** Bytes of it. */
+  readonly size: number;
+  /** What threads know it by; it is posted to them. See `serveProcessor`. */
+  readonly from: unknown;
+}
 
 export interface ParallelRunOptions extends Omit<CaptureRunOptions, 'repeat'> {
   /** Makes the threads that processors are. */
   readonly threads: ThreadMaker;
+  /** Absent where the capture comes by {@link ParallelRun.space}. */
+  readonly source?: CaptureSource;
 }
 
 /** Bytes that a processor has for its contexts and frames. */
 const PART = 512 * 1024;
 /** Bytes by which the memory may be used more before another thread has to look where it ends. */
 const RESERVE = 64 * 1024 * 1024;
-/** Rows that are found before they are given to processors. */
-const FOUND = 1024;
 /** Milliseconds after which the reader of ring buffers is called in any case. */
 const NAP = 5;
 /** Milliseconds that this thread sleeps for room before it lets others of its events happen. */
 const PATIENCE = 50;
-
-type Spread = (row: number, end: number, tables: number, ends: number) => void;
+/** Bytes from which a capture's packets stay with who has read them, where nothing depends on it: what it saves is seen. */
+const LARGE = 16 * 1024 * 1024;
 
 export class ParallelRun {
   readonly #host: CaptureHost;
   readonly #drain: () => void;
   readonly #counts = new Counts();
-  readonly #finder: PacketFinder;
+  readonly #finder: OddFinder;
   readonly #geometry: Geometry;
   readonly #words: Int32Array;
-  readonly #spread: Spread;
-  readonly #found: Addr;
-  readonly #tables: Addr;
   readonly #blocks: Addr[] = [];
   readonly #threads: Thread[] = [];
   readonly #socket: boolean;
+  readonly #rings: boolean;
+  readonly #source: CaptureSource | undefined;
   #starting = 0;
   #done = 0;
   #failure: Error | undefined;
   /** Called when a thread has answered. */
   #wake: (() => void) | undefined;
-  /** Pieces that were handed out, and those of which what was not run has been told. */
-  #produced = 0;
-  #settled = 0;
-  #scratch = 0;
+  /** Pieces that were handed out. */
+  #filled = 0;
 
   /** @throws InputError, before anything is started, naming what can't be done on several processors */
   constructor(host: CaptureHost, program: Program, options: ParallelRunOptions) {
-    const name = options.name ?? 'the capture';
+    const { name = 'the capture', source } = options;
     requirePackets(program, name);
     const { kernel } = host;
     const { memory, cpus } = kernel.machine;
     requireShared(memoryLimits(memory).shared);
-    const effects = effectsOf(program);
-    const programs = sentPrograms(kernel, program, effects);
+    const { programs: all, ...effects } = effectsOf(program);
+    const programs = sentPrograms(kernel, program, { ...effects, programs: all });
     this.#host = host;
     this.#drain = options.drain ?? (() => {});
     this.#socket = program.facts.type === 'socket_filter';
-    const bytes = sizes(cpus);
-    this.#geometry = {
-      processors: cpus,
-      control: this.#allocate(bytes.control, 'control'),
-      ends: this.#allocate(bytes.ends, 'ends of rows'),
-      rows: this.#allocate(bytes.rows, 'rows'),
-      pieces: this.#allocate(bytes.pieces, 'pieces of a capture'),
-    };
+    this.#source = source;
+    this.#geometry = this.#makeGeometry(cpus);
     const box = this.#allocate(BOX.size, 'counters');
-    this.#found = this.#allocate(FOUND * ROW.size, 'rows');
-    this.#tables = this.#allocate(SPREAD.size, 'hash tables');
-    memory.write(this.#tables, spreadTables(cpus));
-    const limits = memoryLimits(memory);
-    const imports = {
+    const tables = this.#allocate(SPREAD.size, 'hash tables');
+    memory.write(tables, spreadTables(cpus));
+    const scan = new wasm.Instance(new wasm.Module(batchModule(memoryLimits(memory), undefined)), {
       skep: { memory: memory.wasm, programs: new wasm.Table({ element: 'anyfunc', initial: 1 }) },
-    };
-    const scan = new wasm.Instance(new wasm.Module(batchModule(limits, undefined)), imports).exports;
-    const spread = new wasm.Instance(new wasm.Module(spreadModule(limits)), imports).exports;
-    this.#spread = spread.spread as unknown as Spread;
-    this.#finder = new PacketFinder(memory, scan as never, name, box);
-    const { programs: all, ...alone } = effects;
-    const facts = loopFacts(program, all, alone);
+    }).exports;
+    this.#finder = new OddFinder(memory, this.#geometry, scan as never, name, box);
+    const facts = loopFacts(program, all, effects);
     // A reader on another thread takes a while: rings may be a quarter full whatever their size.
     const rings = facts.rings.map((ring) => ({ ...ring, most: Math.max(ring.most, ring.size / 4) }));
+    this.#rings = rings.length > 0;
+    const byFlow = source === undefined || source.size < LARGE || !packetsApart(all);
     const orders = Array.from({ length: cpus }, (_, cpu): ProcessorOrder => {
       const area = this.#allocate(AREA.size, `BPF stack of CPU ${cpu}`);
       const part: MemoryPart = memory.makePart(PART, `CPU ${cpu}`);
@@ -135,6 +128,9 @@ export class ParallelRun {
         area,
         part,
         geometry: this.#geometry,
+        byFlow,
+        tables,
+        ...(source && { source: source.from }),
         task: kernel.task,
         seed: kernel.machine.random(),
         timeOrigin: performance.timeOrigin,
@@ -143,6 +139,25 @@ export class ParallelRun {
     memory.reserve(RESERVE);
     this.#words = new Int32Array(memory.wasm.buffer);
     for (const order of orders) this.#start(options.threads(), order);
+  }
+
+  #makeGeometry(cpus: number): Geometry {
+    const sizes = sizesFor(cpus);
+    const bytes = bytesOf(sizes);
+    const geometry: Geometry = {
+      ...sizes,
+      control: this.#allocate(bytes.control, 'control'),
+      rest: this.#allocate(bytes.rest, 'rest of a piece'),
+      words: this.#allocate(bytes.words, 'slots of pieces'),
+      rows: this.#allocate(bytes.rows, 'rows'),
+      pieces: this.#allocate(bytes.pieces, 'pieces of a capture'),
+    };
+    const { memory } = this.#host.kernel.machine;
+    memory.fill(geometry.control, bytes.control, 0);
+    memory.fill(geometry.words, bytes.words, 0);
+    memory.writeU32(geometry.control + CONTROL.last, UNKNOWN);
+    for (let slot = 0; slot < sizes.slots; slot++) memory.writeU32(slotWord(geometry, slot, SLOT.free), slot);
+    return geometry;
   }
 
   #allocate(size: number, owner: string): Addr {
@@ -175,7 +190,10 @@ export class ParallelRun {
         this.#host.countRuns(answer.counts.packets, answer.counts.nanoseconds);
         break;
       case 'failed':
-        this.#failure ??= new Bug(`a processor's thread ended: ${answer.message}`);
+        this.#failure ??=
+          answer.input === undefined
+            ? new Bug(`a processor's thread ended: ${answer.message}`)
+            : new InputError(answer.input, answer.message);
         break;
     }
   }
@@ -190,146 +208,162 @@ export class ParallelRun {
     return { ...this.#counts, packets };
   }
   get format(): CaptureFormat | undefined {
-    return this.#finder.format;
+    return this.#finder.finder.format;
   }
   get interfaces(): readonly CaptureInterface[] {
-    return this.#finder.interfaces;
+    return this.#finder.finder.interfaces;
   }
   get conversions(): ReadonlyMap<string, string> {
-    return this.#finder.conversions;
+    return this.#finder.finder.conversions;
   }
   get offset(): number {
     return this.#finder.offset;
   }
+  /** Whether processors read the capture: nothing is put into {@link space}, and {@link runFor} runs. */
+  get reads(): boolean {
+    return this.#source !== undefined;
+  }
+
+  #word(word: number): number {
+    return (this.#geometry.control + word) >> 2;
+  }
 
   /** Waits until there is room for a piece. @returns nothing where there is */
   ready(): Promise<void> | undefined {
+    this.#serve();
     if (this.#failure) throw this.#failure;
-    this.#drainAll();
     if (this.#starting > 0 || (!this.#room && !mayWait())) return this.#untilRoom();
-    const events = (this.#geometry.control + CONTROL.events) >> 2;
+    const events = this.#word(CONTROL.events);
     for (const begin = performance.now(); ; ) {
       const seen = Atomics.load(this.#words, events);
+      this.#serve();
+      if (this.#failure) throw this.#failure;
       if (this.#room) return undefined;
       // A thread's messages come, and signals, when this thread has nothing to do.
       if (performance.now() - begin > PATIENCE) return this.#untilRoom();
       Atomics.wait(this.#words, events, seen, NAP);
-      this.#drainAll();
     }
   }
 
   async #untilRoom(): Promise<void> {
     while (!this.#room || this.#starting > 0) {
       if (this.#failure) throw this.#failure;
-      await this.#pause();
+      await this.#pause(NAP);
     }
   }
 
   get #room(): boolean {
-    return this.#produced - this.#consumed < SLOTS;
+    if (this.#source !== undefined) return true;
+    const free = slotWord(this.#geometry, this.#slot, SLOT.free) >> 2;
+    return Atomics.load(this.#words, free) === this.#filled;
   }
 
-  /** Pieces that all processors are through with. */
-  get #consumed(): number {
-    let least = this.#produced;
-    for (let cpu = 0; cpu < this.#geometry.processors; cpu++) {
-      const word = processorWord(this.#geometry, cpu, PROCESSOR.consumed) >> 2;
-      least = Math.min(least, Atomics.load(this.#words, word));
-    }
-    return least;
+  /** Where the next piece goes. */
+  get #slot(): number {
+    return this.#filled % this.#geometry.slots;
   }
 
   /** Waits for anything to happen, but not long. */
-  async #pause(): Promise<void> {
-    const events = (this.#geometry.control + CONTROL.events) >> 2;
+  async #pause(nap: number): Promise<void> {
+    const events = this.#word(CONTROL.events);
     const seen = Atomics.load(this.#words, events);
-    this.#drainAll();
+    this.#serve();
     const answered = new Promise<void>((resolve) => {
       this.#wake = resolve;
     });
-    const woken = waitAsync?.(this.#words, events, seen, NAP);
+    const woken = waitAsync?.(this.#words, events, seen, nap);
     const slept = woken === undefined ? new Promise((resolve) => setTimeout(resolve, 1)) : woken.value;
     await Promise.race([answered, slept]);
     this.#wake = undefined;
+    this.#serve();
+  }
+
+  /** Does what processors wait for. */
+  #serve(): void {
+    if (this.#failure) return;
     this.#drainAll();
+    const { processors } = this.#geometry;
+    for (let cpu = 0; cpu < processors; cpu++) {
+      const asked = processorWord(this.#geometry, cpu, PROCESSOR.request) >> 2;
+      const request = Atomics.load(this.#words, asked);
+      if (request === REQUEST.none) continue;
+      try {
+        this.#answer(request, processorWord(this.#geometry, cpu, 0));
+      } catch (error) {
+        this.#failure = error as Error;
+        this.#abort();
+        return;
+      }
+      Atomics.store(this.#words, asked, REQUEST.none);
+      Atomics.notify(this.#words, asked);
+    }
+  }
+
+  #answer(request: number, line: number): void {
+    const { memory } = this.#host.kernel.machine;
+    const subject = (i: number) => memory.readU32(line + PROCESSOR.subject + 4 * i);
+    if (request === REQUEST.find) {
+      const end = this.#finder.find(subject(0), subject(1) as Addr, subject(2), subject(3));
+      memory.writeU32(line + PROCESSOR.answer, end);
+      return;
+    }
+    for (let row = subject(0); row < subject(1); row += ROW.size) {
+      if (memory.readU32(row + ROW.left) === NOT_RUN) this.#refuse(row);
+    }
   }
 
   /** Has the records in ring buffers read, and says so to who waits for room. */
   #drainAll(): void {
     this.#drain();
-    const drained = (this.#geometry.control + CONTROL.drained) >> 2;
+    if (!this.#rings) return;
+    const drained = this.#word(CONTROL.drained);
     Atomics.add(this.#words, drained, 1);
     Atomics.notify(this.#words, drained);
   }
 
   /** Where the next piece of the capture goes: the kernel's memory, good until the next call of anything. */
   space(): Uint8Array {
-    if (!this.#room) throw new Bug('there is no room for a piece of the capture');
+    if (this.reads || !this.#room) throw new Bug('there is no room for a piece of the capture');
     const { memory } = this.#host.kernel.machine;
-    return memory.window(pieceOf(this.#geometry, this.#produced % SLOTS), PIECE);
+    return memory.window(pieceAddr(this.#geometry, this.#slot), this.#geometry.piece);
   }
 
   /** Says that the next bytes of the capture are in {@link space}, so many. Then comes {@link work}. */
   filled(size: number): void {
-    this.#finder.begin(pieceOf(this.#geometry, this.#produced % SLOTS), size);
+    const { memory } = this.#host.kernel.machine;
+    memory.writeU32(slotWord(this.#geometry, this.#slot, SLOT.size), size);
   }
 
-  /** Hands the piece's packets out. @returns true: the next piece can be read as soon as there is room */
+  /** Hands the piece out. @returns true: the next piece can be read as soon as there is room */
   work(_until?: number): boolean {
-    const { memory } = this.#host.kernel.machine;
-    const slot = this.#produced % SLOTS;
-    this.#settle();
-    for (let cpu = 0; cpu < this.#geometry.processors; cpu++) {
-      memory.writeU32(endOf(this.#geometry, slot, cpu), rowsOf(this.#geometry, slot, cpu));
-      memory.writeU32(notRunOf(this.#geometry, slot, cpu), 0);
-    }
-    this.#scratch = scratchOf(this.#geometry, slot);
-    const most = this.#found + FOUND * ROW.size;
-    for (;;) {
-      const end = this.#finder.find(this.#found, most);
-      if (end !== this.#found) this.#give(end, slot);
-      if (end === most) continue;
-      const found = this.#finder.next();
-      if (found === undefined) break;
-      this.#giveFrame(found.data, found.cut, slot);
-    }
-    this.#produced++;
-    const produced = (this.#geometry.control + CONTROL.produced) >> 2;
-    Atomics.store(this.#words, produced, this.#produced);
-    Atomics.notify(this.#words, produced);
+    this.#filled++;
+    this.#let(CONTROL.filled, this.#filled);
     return true;
   }
 
-  #give(end: number, slot: number): void {
-    this.#spread(this.#found, end, this.#tables, endOf(this.#geometry, slot, 0));
-  }
-
-  /** Gives a frame that is not in the piece as it is. */
-  #giveFrame(data: Uint8Array, cut: boolean, slot: number): void {
-    const { memory } = this.#host.kernel.machine;
-    this.#scratch += FRAME_ROOM;
-    if (this.#scratch + data.length > scratchOf(this.#geometry, slot) + SCRATCH) {
-      throw new Bug(`the frames of a piece take more than ${SCRATCH} bytes`);
+  /**
+   * Lets processors run that read the capture themselves.
+   * @param milliseconds after which to come back
+   * @returns whether they are through
+   */
+  async runFor(milliseconds: number): Promise<boolean> {
+    if (this.reads && this.#filled === 0) this.work();
+    const nap = this.#rings ? NAP : milliseconds;
+    for (const begin = performance.now(); this.#done < this.#threads.length; ) {
+      if (this.#failure) throw this.#failure;
+      const left = milliseconds - (performance.now() - begin);
+      if (left <= 0) return false;
+      await this.#pause(Math.min(nap, left));
     }
-    memory.write(this.#scratch as Addr, data);
-    memory.writeU32(this.#found + ROW.addr, this.#scratch);
-    memory.writeU32(this.#found + ROW.length, (data.length | (cut ? CUT : 0)) >>> 0);
-    this.#scratch += data.length;
-    this.#give(this.#found + ROW.size, slot);
+    return true;
   }
 
-  /** Tells of the packets that could not be run, of pieces that are through, before their slots are used again. */
-  #settle(): void {
-    const { memory } = this.#host.kernel.machine;
-    for (const consumed = this.#consumed; this.#settled < consumed; this.#settled++) {
-      const slot = this.#settled % SLOTS;
-      for (let cpu = 0; cpu < this.#geometry.processors; cpu++) {
-        if (memory.readU32(notRunOf(this.#geometry, slot, cpu)) === 0) continue;
-        const end = memory.readU32(endOf(this.#geometry, slot, cpu));
-        for (let row = rowsOf(this.#geometry, slot, cpu); row < end; row += ROW.size) {
-          if (memory.readU32(row + ROW.left) === NOT_RUN) this.#refuse(row);
-        }
-      }
+  /** Sets a word and has processors look. */
+  #let(word: number, value: number): void {
+    Atomics.store(this.#words, this.#word(word), value);
+    for (const woken of [CONTROL.moves, CONTROL.drained]) {
+      Atomics.add(this.#words, this.#word(woken), 1);
+      Atomics.notify(this.#words, this.#word(woken));
     }
   }
 
@@ -349,33 +383,31 @@ export class ParallelRun {
 
   /** Says that no piece follows, and waits for what is under way. @throws InputError when the capture is damaged */
   async end(): Promise<CaptureCounts> {
+    if (!this.reads) this.#let(CONTROL.last, this.#filled);
+    while (!(await this.runFor(PATIENCE)));
+    if (this.#failure) throw this.#failure;
     this.#finder.finish();
-    this.#tellEnd(ENDING.end);
-    while (this.#done < this.#threads.length) {
-      if (this.#failure) throw this.#failure;
-      await this.#pause();
-    }
-    this.#settle();
     return this.#counts;
   }
 
   /** Ends the run before the capture's end, and waits for what is under way. */
   async abort(): Promise<CaptureCounts> {
-    this.#tellEnd(ENDING.abort);
-    while (this.#done < this.#threads.length && !this.#failure) await this.#pause();
+    this.#abort();
+    while (this.#done < this.#threads.length && !this.#failure) await this.#pause(NAP);
     return this.#counts;
   }
 
-  #tellEnd(how: number): void {
-    Atomics.store(this.#words, (this.#geometry.control + CONTROL.ending) >> 2, how);
-    for (const word of [CONTROL.produced, CONTROL.drained]) {
-      Atomics.notify(this.#words, (this.#geometry.control + word) >> 2);
+  #abort(): void {
+    this.#let(CONTROL.ending, ENDING.abort);
+    // Who waits for an answer looks whether there will be none.
+    for (let cpu = 0; cpu < this.#geometry.processors; cpu++) {
+      Atomics.notify(this.#words, processorWord(this.#geometry, cpu, PROCESSOR.request) >> 2);
     }
   }
 
   /** Ends the threads. Nothing of the run is left in the kernel's memory. */
   async close(): Promise<void> {
-    this.#tellEnd(ENDING.abort);
+    this.#abort();
     for (const thread of this.#threads) thread.onAnswer = undefined;
     await Promise.all(this.#threads.map((thread) => thread.terminate()));
     this.#finder.close();

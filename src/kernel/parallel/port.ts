@@ -27,6 +27,12 @@ export interface ProcessorOrder {
   readonly area: Addr;
   readonly part: MemoryPart;
   readonly geometry: Geometry;
+  /** Rows go to the processor of their flow; else a piece's to the one that has read it. */
+  readonly byFlow: boolean;
+  /** Tables of the flows' hash. */
+  readonly tables: Addr;
+  /** Where the processor reads the capture, in the words of who embeds the kernel; absent where it is put into memory. */
+  readonly source?: unknown;
   readonly task: Task;
   readonly seed: number;
   /** Milliseconds since 1970 at which the kernel's host clock began. */
@@ -37,7 +43,18 @@ export type ProcessorAnswer =
   | { readonly kind: 'ready' }
   | { readonly kind: 'trace'; readonly line: string }
   | { readonly kind: 'done'; readonly counts: CaptureCounts }
-  | { readonly kind: 'failed'; readonly message: string };
+  | {
+      readonly kind: 'failed';
+      readonly message: string;
+      /** The code of an {@link InputError}: the capture could not be read. */
+      readonly input?: string;
+    };
+
+/** Reads the capture from a position on. @returns bytes read; 0 at the end */
+export type ReadAt = (position: number, into: Uint8Array) => number;
+
+/** Opens what an order names as its source. */
+export type OpenSource = (source: unknown) => ReadAt;
 
 /** A worker thread as the thread that made it sees it. */
 export interface Thread {

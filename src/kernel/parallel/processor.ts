@@ -1,8 +1,10 @@
 /**
  * One processor of a run on several: a thread with instances of its own of the program's modules and of the kernel's
- * functions, over the memory that all share. It takes the rows that are its own of each piece, in order, until there are no
- * more. Everything here blocks: while it runs, the thread does nothing else.
+ * functions, over the memory that all share. It finds the packets of every so manieth piece and gives each to the processor
+ * of its flow; and it runs those that are its own of each piece, in order. Or it keeps its pieces' packets, all of them.
+ * Everything here blocks: while it runs, the thread does nothing else.
  */
+import { InputError } from '../../base/error.ts';
 import { type CaptureCounts, Counts } from '../batch/counts.ts';
 import { PacketLoop } from '../batch/packet-loop.ts';
 import { BOX, CUT, LENGTH, ROW } from '../batch/row.ts';
@@ -10,6 +12,7 @@ import type { RunContext, RunKernel } from '../interpreter/environment.ts';
 import { linkBare } from '../interpreter/executable.ts';
 import type { RunFault } from '../interpreter/fault.ts';
 import { JitFault } from '../jit/jit-fault.ts';
+import { memoryLimits } from '../jit/memory-limits.ts';
 import { JitRun } from '../jit/run.ts';
 import { NATIVE } from '../jit/translate.ts';
 import { AREA } from '../jit/unit.ts';
@@ -23,22 +26,28 @@ import { Grace, type Machine, seededRandom } from '../objects/machine.ts';
 import { createServices } from '../objects/services.ts';
 import {
   CONTROL,
+  columnsOf,
   ENDING,
-  endOf,
   NOT_RUN,
-  notRunOf,
   PROCESSOR,
   processorWord,
-  rowsOf,
-  SLOTS,
+  REQUEST,
+  SLOT,
+  slotWord,
+  sortedOf,
+  UNKNOWN,
 } from './control.ts';
 import { importOf } from './imports.ts';
-import type { ProcessorAnswer, ProcessorOrder } from './port.ts';
+import { type FoundPiece, PieceFinder } from './piece-finder.ts';
+import type { OpenSource, ProcessorAnswer, ProcessorOrder } from './port.ts';
+import { type SpreadFunctions, spreadModule } from './spread-module.ts';
 
 /** Packets that are run before the thread looks whether it shall end. */
 const STRETCH = 1024;
 /** Milliseconds that a thread sleeps at most before it looks again. */
 const NAP = 100;
+/** Times that it looks before it sleeps: some microseconds, which is less than to sleep and be woken takes. */
+const LOOKS = 2000;
 
 type Once = (context: number) => number;
 
@@ -54,8 +63,16 @@ class Processor {
   /** Runs the first program once. */
   readonly #once: Once;
   readonly #socket: boolean;
+  readonly #finder: PieceFinder;
+  readonly #spread: SpreadFunctions;
+  /** The piece of which rows are run next. */
+  #turn = 0;
 
-  constructor(order: ProcessorOrder, answer: (answer: ProcessorAnswer) => void) {
+  constructor(
+    order: ProcessorOrder,
+    answer: (answer: ProcessorAnswer) => void,
+    open: OpenSource | undefined,
+  ) {
     const { cpu, cpus, part, area, loop, task, seed, timeOrigin } = order;
     const memory = new Memory({ part });
     const ns = (milliseconds: number) => BigInt(Math.round(milliseconds * 1e6));
@@ -110,53 +127,156 @@ class Processor {
     this.#once = runs[0]!;
     const { index } = order.programs[0]!;
     this.#loop = new PacketLoop(kernel, loop, { index, table, area, enter: this.#enter });
+    const spread = new wasm.Module(spreadModule(memoryLimits(memory)));
+    this.#spread = new wasm.Instance(spread, { skep: { memory: memory.wasm } })
+      .exports as unknown as SpreadFunctions;
+    this.#finder = new PieceFinder({
+      memory,
+      geometry: order.geometry,
+      functions: this.#loop.functions,
+      box: this.#box,
+      slot: order.byFlow || order.source === undefined ? undefined : cpu,
+      ask: (request, ...subject) => this.#ask(request, subject),
+      read: order.source === undefined ? undefined : open?.(order.source),
+    });
+  }
+
+  #at(word: number): number {
+    return (this.#order.geometry.control + word) >> 2;
+  }
+
+  get #aborted(): boolean {
+    return Atomics.load(this.#words, this.#at(CONTROL.ending)) === ENDING.abort;
   }
 
   /** Runs until there is nothing more. */
   run(): CaptureCounts {
-    const { cpu, geometry } = this.#order;
-    const produced = (geometry.control + CONTROL.produced) >> 2;
-    const ending = (geometry.control + CONTROL.ending) >> 2;
-    const consumed = processorWord(geometry, cpu, PROCESSOR.consumed) >> 2;
-    for (let turn = 0; ; ) {
-      if (Atomics.load(this.#words, produced) === turn) {
-        const end = Atomics.load(this.#words, ending);
-        // Looked at once more: the last piece may have come in between.
-        if (end === ENDING.end && Atomics.load(this.#words, produced) === turn) break;
-        if (end === ENDING.abort) break;
-        Atomics.wait(this.#words, produced, turn, NAP);
-        continue;
+    const moves = this.#at(CONTROL.moves);
+    for (;;) {
+      const seen = Atomics.load(this.#words, moves);
+      if (this.#aborted) break;
+      const found = this.#finder.step();
+      if (found !== undefined) this.#take(found);
+      else if (!this.#runColumn()) {
+        if (this.#over) break;
+        this.#await(moves, seen);
       }
-      this.#memory.refresh();
-      if (!this.#slot(turn % SLOTS, ending)) break;
-      turn++;
-      Atomics.store(this.#words, consumed, turn);
-      this.#ring();
     }
     return this.#counts;
   }
 
+  get #over(): boolean {
+    if (!this.#order.byFlow) return this.#finder.over;
+    const last = Atomics.load(this.#words, this.#at(CONTROL.last));
+    return last !== UNKNOWN && this.#turn >= last;
+  }
+
+  /** Waits until a word is no longer what it was. */
+  #await(word: number, seen: number): void {
+    for (let i = 0; i < LOOKS; i++) if (Atomics.load(this.#words, word) !== seen) return;
+    Atomics.wait(this.#words, word, seen, NAP);
+  }
+
+  /** Has the others look whether there is something to do. */
+  #moved(): void {
+    const moves = this.#at(CONTROL.moves);
+    Atomics.add(this.#words, moves, 1);
+    Atomics.notify(this.#words, moves);
+  }
+
   /** Has the thread that hands out look. */
   #ring(): void {
-    const events = (this.#order.geometry.control + CONTROL.events) >> 2;
+    const events = this.#at(CONTROL.events);
     Atomics.add(this.#words, events, 1);
     Atomics.notify(this.#words, events);
   }
 
-  /** @returns false when the run was given up */
-  #slot(slot: number, ending: number): boolean {
+  #ask(request: number, subject: readonly number[]): number | undefined {
     const { cpu, geometry } = this.#order;
-    const end = this.#memory.readU32(endOf(geometry, slot, cpu));
-    const packets = processorWord(geometry, cpu, PROCESSOR.packets) >> 2;
-    for (let row = rowsOf(geometry, slot, cpu); row < end; ) {
-      if (Atomics.load(this.#words, ending) === ENDING.abort) return false;
-      const most = Math.min(row + STRETCH * ROW.size, end);
-      const reached = this.#stretch(row, most);
-      row = reached !== row ? reached : this.#odd(row, slot);
-      Atomics.store(this.#words, packets, this.#counts.packets | 0);
-      this.#waitForRings(ending);
+    const line = processorWord(geometry, cpu, 0);
+    for (const [i, word] of subject.entries()) this.#memory.writeU32(line + PROCESSOR.subject + 4 * i, word);
+    const asked = (line + PROCESSOR.request) >> 2;
+    Atomics.store(this.#words, asked, request);
+    this.#ring();
+    while (Atomics.load(this.#words, asked) !== REQUEST.none) {
+      if (this.#aborted) return undefined;
+      Atomics.wait(this.#words, asked, request, NAP);
     }
+    return this.#memory.readU32(line + PROCESSOR.answer);
+  }
+
+  /** Runs the packets of a piece, or gives them to their processors. */
+  #take({ piece, slot, start, end }: FoundPiece): void {
+    this.#moved();
+    if (this.#order.source === undefined) this.#ring();
+    if (this.#order.byFlow) {
+      this.#give(piece, slot, start, end);
+      return;
+    }
+    this.#runRows(start, end);
+    if (this.#order.source === undefined) this.#release(piece, slot);
+  }
+
+  #give(piece: number, slot: number, start: number, end: number): void {
+    const { geometry, tables } = this.#order;
+    const { processors } = geometry;
+    const { begins, ends, counts } = columnsOf(geometry, slot);
+    const memory = this.#memory;
+    memory.fill(counts as Addr, 4 * processors, 0);
+    this.#spread.assign(start, end, tables, counts);
+    let at = sortedOf(geometry, slot);
+    for (let cpu = 0; cpu < processors; cpu++) {
+      const size = memory.readU32(counts + 4 * cpu);
+      memory.writeU32(begins + 4 * cpu, at);
+      memory.writeU32(counts + 4 * cpu, at);
+      at += size;
+      memory.writeU32(ends + 4 * cpu, at);
+    }
+    this.#spread.deal(start, end, counts);
+    Atomics.store(this.#words, slotWord(geometry, slot, SLOT.busy) >> 2, processors);
+    Atomics.store(this.#words, slotWord(geometry, slot, SLOT.given) >> 2, piece + 1);
+    this.#moved();
+  }
+
+  /** Runs the rows that are this processor's of the piece whose turn it is. @returns false where that is not yet known */
+  #runColumn(): boolean {
+    const { byFlow, cpu, geometry } = this.#order;
+    if (!byFlow) return false;
+    const piece = this.#turn;
+    const slot = piece % geometry.slots;
+    if (Atomics.load(this.#words, slotWord(geometry, slot, SLOT.given) >> 2) !== piece + 1) return false;
+    const { begins, ends } = columnsOf(geometry, slot);
+    this.#runRows(this.#memory.readU32(begins + 4 * cpu), this.#memory.readU32(ends + 4 * cpu));
+    this.#turn++;
+    if (Atomics.sub(this.#words, slotWord(geometry, slot, SLOT.busy) >> 2, 1) === 1)
+      this.#release(piece, slot);
     return true;
+  }
+
+  /** Lets another piece into the slot. */
+  #release(piece: number, slot: number): void {
+    const { geometry, source } = this.#order;
+    Atomics.store(this.#words, slotWord(geometry, slot, SLOT.free) >> 2, piece + geometry.slots);
+    if (source === undefined) this.#ring();
+    else this.#moved();
+  }
+
+  /** Runs rows, in order, unless the run is given up. */
+  #runRows(begin: number, end: number): void {
+    const packets = processorWord(this.#order.geometry, this.#order.cpu, PROCESSOR.packets) >> 2;
+    let notRun = 0;
+    for (let row = begin; row < end && !this.#aborted; ) {
+      const reached = this.#stretch(row, Math.min(row + STRETCH * ROW.size, end));
+      if (reached === row) {
+        const ran = this.#odd(row);
+        this.#memory.writeU32(row + ROW.left, ran ? 0 : NOT_RUN);
+        if (!ran) notRun++;
+        row += ROW.size;
+      } else row = reached;
+      Atomics.store(this.#words, packets, this.#counts.packets | 0);
+      this.#waitForRings();
+    }
+    if (notRun > 0) this.#ask(REQUEST.tell, [begin, end]);
   }
 
   #stretch(row: number, end: number): number {
@@ -169,6 +289,7 @@ class Processor {
     }
     this.#counts.nanoseconds += Math.round((performance.now() - begin) * 1e6);
     if (fault === undefined) return reached;
+    this.#memory.writeU32(reached + ROW.left, 0);
     this.#refuse(fault);
     return reached + ROW.size;
   }
@@ -178,21 +299,20 @@ class Processor {
     this.#counts.refuseFor(faulted({ facts: { type } }, fault).message);
   }
 
-  /** A packet that the loop can't run: larger than a frame, or none that can be run at all, which another thread tells of. */
-  #odd(row: number, slot: number): number {
-    const { cpu, geometry } = this.#order;
+  /**
+   * A packet that the loop can't run: larger than a frame, or none that can be run at all, which another thread tells of.
+   * @returns whether it was run
+   */
+  #odd(row: number): boolean {
     const memory = this.#memory;
     const { context } = this.#loop;
     const length = memory.readU32(row + ROW.length);
     const size = length & LENGTH;
     if (context instanceof XdpBuff && size >= ETH_HLEN) {
       const data = memory.read(memory.readU32(row + ROW.addr) as Addr, size);
-      if (this.#large(context, data, (length & CUT) !== 0)) return row + ROW.size;
+      if (this.#large(context, data, (length & CUT) !== 0)) return true;
     }
-    memory.writeU32(row + ROW.left, NOT_RUN);
-    const counter = notRunOf(geometry, slot, cpu);
-    memory.writeU32(counter, memory.readU32(counter) + 1);
-    return row + ROW.size;
+    return false;
   }
 
   /** Runs a packet that has pages behind its frame. @returns false when it has too many */
@@ -211,15 +331,16 @@ class Processor {
   }
 
   /** Lets the reader of ring buffers catch up. */
-  #waitForRings(ending: number): void {
-    const drained = (this.#order.geometry.control + CONTROL.drained) >> 2;
+  #waitForRings(): void {
+    if (this.#order.loop.rings.length === 0) return;
+    const drained = this.#at(CONTROL.drained);
     for (;;) {
       const seen = Atomics.load(this.#words, drained);
       const full = this.#order.loop.rings.some(({ consumer, producer, most }) => {
         const waiting = Atomics.load(this.#words, producer >> 2) - Atomics.load(this.#words, consumer >> 2);
         return waiting >>> 0 > most;
       });
-      if (!full || Atomics.load(this.#words, ending) === ENDING.abort) return;
+      if (!full || this.#aborted) return;
       this.#ring();
       Atomics.wait(this.#words, drained, seen, NAP);
     }
@@ -229,14 +350,25 @@ class Processor {
 /** Bytes of a packet, at least: the loop leaves out longer ones only because they don't fit a frame. */
 const ETH_HLEN = 14;
 
-/** Runs an order to its end and answers. Blocks the thread. */
-export function serveProcessor(order: ProcessorOrder, answer: (answer: ProcessorAnswer) => void): void {
+/**
+ * Runs an order to its end and answers. Blocks the thread.
+ * @param open where the processor reads the capture itself
+ */
+export function serveProcessor(
+  order: ProcessorOrder,
+  answer: (answer: ProcessorAnswer) => void,
+  open?: OpenSource,
+): void {
   try {
-    const processor = new Processor(order, answer);
+    const processor = new Processor(order, answer, open);
     answer({ kind: 'ready' });
     answer({ kind: 'done', counts: processor.run() });
   } catch (error) {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    answer({ kind: 'failed', message: text });
+    answer(
+      error instanceof InputError
+        ? { kind: 'failed', message: error.message, input: error.code }
+        : { kind: 'failed', message: text },
+    );
   }
 }

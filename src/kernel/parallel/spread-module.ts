@@ -1,10 +1,17 @@
 import { type MemoryLimits, ModuleWriter } from '../jit/wasm/module.ts';
-import { defineSpread } from './flow-hash.ts';
+import { defineAssign, defineDeal } from './flow-hash.ts';
 
-/** The module that gives packets to processors; it exports `spread`. */
+/** What the module exports. Addresses. */
+export interface SpreadFunctions {
+  readonly assign: (row: number, end: number, tables: number, counts: number) => void;
+  readonly deal: (row: number, end: number, next: number) => void;
+}
+
+/** The module that gives packets to processors. */
 export function spreadModule(memory: MemoryLimits): Uint8Array<ArrayBuffer> {
   const module = new ModuleWriter();
   module.importMemory(memory);
-  module.export('spread', 'func', defineSpread(module));
+  module.export('assign', 'func', defineAssign(module));
+  module.export('deal', 'func', defineDeal(module));
   return module.finish();
 }
