@@ -15,9 +15,9 @@ import {
   parseSectionName,
   SECTIONS,
 } from '../../loader/index.ts';
-import type { Fd, Kernel } from '../../sys/index.ts';
+import type { Fd, Kernel, ProgType } from '../../sys/index.ts';
 import type { Call } from '../grammar/call.ts';
-import { mountForPin } from '../grammar/pins.ts';
+import { makeFolderForPins, mountForPin } from '../grammar/pins.ts';
 import { errnoOf, Failed, refusedAs } from '../grammar/refusal.ts';
 import { takeMap } from '../grammar/selectors.ts';
 import { takeDevice } from '../map/create.ts';
@@ -40,6 +40,7 @@ interface Wanted {
   pinMaps: string | undefined;
   autoAttach: boolean;
   types: string | undefined;
+  device: { readonly ifindex: number; readonly metadataOnly: boolean } | undefined;
 }
 
 /** `prog load OBJ PATH …`: the object is loaded, its first program pinned. */
@@ -69,6 +70,7 @@ async function load(call: Call, first: boolean): Promise<void> {
     pinMaps: undefined,
     autoAttach: false,
     types: undefined,
+    device: undefined,
   };
   const world = await call.world();
   while (words.left > 0) takeOption(call, world, wanted);
@@ -77,7 +79,7 @@ async function load(call: Call, first: boolean): Promise<void> {
   const object = open(call, world, spec, options);
   const pins = new Pins(call, world);
   try {
-    mountForPin(call, world, wanted.path);
+    if (first) mountForPin(call, world, wanted.path);
     if (first) pinFirst(call, object, wanted, pins);
     else pinAll(call, object, wanted, pins);
     if (wanted.pinMaps !== undefined) pinMaps(object, wanted.pinMaps, pins);
@@ -90,6 +92,8 @@ async function load(call: Call, first: boolean): Promise<void> {
   out.done();
 }
 
+const OPTIONS = ['type', 'map', 'offload_dev', 'xdpmeta_dev', 'pinmaps', 'autoattach', 'kernel_btf'] as const;
+
 function takeOption(call: Call, world: World, wanted: Wanted): void {
   const { words } = call;
   if (words.accept('type')) {
@@ -98,15 +102,8 @@ function takeOption(call: Call, world: World, wanted: Wanted): void {
     wanted.type = words.take();
     sectionOf(call, wanted.type);
   } else if (words.accept('map')) wanted.maps.push(takeReplacement(call, world));
-  else if (words.accept('dev') || words.accept('offload_dev') || words.accept('xdpmeta_dev')) {
-    words.need(1);
-    takeDevice(words, world);
-    throw new InputError(
-      'cli-prog',
-      'programs are not loaded into devices: leave the device out, and attach the program to it',
-      { errno: 'EOPNOTSUPP' },
-    );
-  } else if (words.accept('pinmaps')) {
+  else if (takeOffload(call, world, wanted)) return;
+  else if (words.accept('pinmaps')) {
     words.need(1);
     wanted.pinMaps = words.take();
   } else if (words.accept('autoattach')) wanted.autoAttach = true;
@@ -114,13 +111,39 @@ function takeOption(call: Call, world: World, wanted: Wanted): void {
     words.need(1);
     wanted.types = words.take();
   } else {
-    const near = words.near(['type', 'map', 'pinmaps', 'autoattach', 'kernel_btf']);
+    const near = words.near(OPTIONS);
     throw new InputError(
       'cli-prog',
-      `expected no more arguments, 'type', 'map' or 'dev', got: '${words.take()}'?`,
+      `expected no more arguments, ${OPTIONS.slice(0, -1)
+        .map((word) => `'${word}'`)
+        .join(', ')}, or '${OPTIONS.at(-1)}', got: '${words.take()}'?`,
       near === '' ? {} : { detail: near },
     );
   }
+}
+
+/** The device that a program is to run in, or whose metadata it is to read. */
+function takeOffload(call: Call, world: World, wanted: Wanted): boolean {
+  const { words, out } = call;
+  let metadataOnly = false;
+  if (words.accept('dev')) {
+    out.info(`Warning: 'skep prog load [...] dev <ifname>' syntax is deprecated.
+Going further, please use 'offload_dev <ifname>' to offload program to device.
+For applications using XDP hints only, use 'xdpmeta_dev <ifname>'.`);
+  } else if (words.accept('xdpmeta_dev')) metadataOnly = true;
+  else if (!words.accept('offload_dev')) return false;
+  if (wanted.device !== undefined) {
+    const again = wanted.device.metadataOnly === metadataOnly;
+    throw new InputError(
+      'cli-prog',
+      again
+        ? `${metadataOnly ? 'xdpmeta_dev' : 'offload_dev'} already specified`
+        : 'xdpmeta_dev and offload_dev are mutually exclusive',
+    );
+  }
+  words.need(1);
+  wanted.device = { ifindex: takeDevice(words, world), metadataOnly };
+  return true;
 }
 
 function takeReplacement(call: Call, world: World): Replacement {
@@ -171,12 +194,13 @@ function openObject(call: Call, file: string): ObjectSpec {
 function loadOptions(call: Call, spec: ObjectSpec, wanted: Wanted): LoadOptions {
   const program: Record<string, ProgramOptions> = {};
   for (const { name, section, type } of spec.programs.values()) {
-    if (wanted.type === undefined) {
-      if (type === undefined) sectionOf(call, section);
-      continue;
-    }
-    const found = sectionOf(call, wanted.type);
-    program[name] = { type: found.type, ...(found.attach !== undefined && { attach: found.attach }) };
+    if (wanted.type === undefined && type === undefined) sectionOf(call, section);
+    const found = wanted.type === undefined ? undefined : sectionOf(call, wanted.type);
+    program[name] = {
+      ...(found && { type: found.type }),
+      ...(found?.attach !== undefined && { attach: found.attach }),
+      ...onDevice(wanted, found?.type ?? type),
+    };
   }
   return {
     program,
@@ -186,6 +210,13 @@ function loadOptions(call: Call, spec: ObjectSpec, wanted: Wanted): LoadOptions 
       btf: parseBtf(readFileSync(resolve(call.io.cwd, wanted.types)), wanted.types),
     }),
   };
+}
+
+/** Only XDP reads metadata: other programs go where the device's own would. */
+function onDevice({ device }: Wanted, type: ProgType | undefined): ProgramOptions {
+  if (device === undefined) return {};
+  if (!device.metadataOnly) return { ifindex: device.ifindex };
+  return type === 'xdp' ? { ifindex: device.ifindex, metadataOnly: true } : {};
 }
 
 /** libbpf's order: the object's own maps, then those of its global data. */
@@ -269,14 +300,8 @@ class Pins {
 
   /** A folder for pins; one that is there will do. */
   folder(path: string): void {
-    mountForPin(this.#call, this.#world, path);
-    const pathname = resolve(this.#call.io.cwd, path);
-    try {
-      this.#world.files.mkdir(pathname);
-      this.#folders.push(pathname);
-    } catch (error) {
-      if (errnoOf(error) !== 'EEXIST') throw error;
-    }
+    if (makeFolderForPins(this.#call, this.#world, path))
+      this.#folders.push(resolve(this.#call.io.cwd, path));
   }
 
   undo(): void {
@@ -321,8 +346,8 @@ function pinFirst(call: Call, object: LoadedObject, wanted: Wanted, pins: Pins):
 }
 
 function pinAll(call: Call, object: LoadedObject, wanted: Wanted, pins: Pins): void {
+  pins.folder(wanted.path);
   try {
-    pins.folder(wanted.path);
     for (const program of object.programs.values()) {
       pinProgram(call, object, program, `${wanted.path}/${program.name}`, wanted.autoAttach, pins);
     }
@@ -336,8 +361,8 @@ function pinAll(call: Call, object: LoadedObject, wanted: Wanted, pins: Pins): v
 const pinName = (name: string): string => name.replaceAll('.', '_');
 
 function pinMaps(object: LoadedObject, folder: string, pins: Pins): void {
+  pins.folder(folder);
   try {
-    pins.folder(folder);
     for (const { fd, spec } of object.maps.values()) {
       pins.pin(
         fd,

@@ -16,14 +16,14 @@ export const progObject: ObjectFact = {
     ['detach', () => import('./attach.ts').then((module) => module.detachProgram)],
     ['tracelog', () => import('./tracelog.ts').then((module) => module.traceLog)],
     ['run', () => import('./run.ts').then((module) => module.runProgram)],
-    ['profile', () => import('./profile.ts').then((module) => module.profileProgram)],
+    ['profile', () => import('./profile.ts').then((module) => module.profileRuns)],
   ],
   usage: `Usage: skep prog { show | list } [PROG]
        skep prog dump xlated PROG [{ file FILE | [opcodes] [linum] [visual] }]
        skep prog dump jited  PROG [{ file FILE | [opcodes] [linum] }]
        skep prog pin   PROG FILE
        skep prog { load | loadall } OBJ  PATH \\
-                         [type TYPE] [dev NAME] [{ offload_dev | xdpmeta_dev } NAME] \\
+                         [type TYPE] [{ offload_dev | xdpmeta_dev } NAME] \\
                          [map { idx IDX | name NAME } MAP]\\
                          [pinmaps MAP_DIR]
                          [autoattach]
@@ -35,7 +35,7 @@ export const progObject: ObjectFact = {
                          [data_out FILE [data_size_out L]] \\
                          [ctx_in FILE [ctx_out FILE [ctx_size_out M]]] \\
                          [repeat N]
-       skep prog profile PROG [duration DURATION] METRICs
+       skep prog profile PROG [duration DURATION] [METRICs]
        skep prog tracelog
        skep prog tracelog { stdout | stderr } PROG
        skep prog help
@@ -54,7 +54,8 @@ export const progObject: ObjectFact = {
                  cgroup/getsockname_unix | cgroup/sendmsg4 | cgroup/sendmsg6 |
                  cgroup/sendmsg_unix | cgroup/recvmsg4 | cgroup/recvmsg6 |
                  cgroup/recvmsg_unix | cgroup/getsockopt | cgroup/setsockopt |
-                 cgroup/sock_release | struct_ops | fentry | fexit | freplace | sk_lookup }
+                 cgroup/sock_release | struct_ops | fentry | fexit | fsession | freplace |
+                 sk_lookup }
        ATTACH_TYPE := { sk_msg_verdict | sk_skb_verdict | sk_skb_stream_verdict |
                         sk_skb_stream_parser | flow_dissector }
        METRIC := { cycles | instructions | l1d_loads | llc_misses | itlb_misses | dtlb_misses }
