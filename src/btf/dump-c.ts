@@ -17,6 +17,23 @@ const PRAGMA_START = `#ifndef BPF_NO_PRESERVE_ACCESS_INDEX
 #endif
 
 `;
+const KFUNC_WORDS = `#ifndef __ksym
+#define __ksym __attribute__((section(".ksyms")))
+#endif
+
+#ifndef __weak
+#define __weak __attribute__((weak))
+#endif
+
+#ifndef __bpf_fastcall
+#if __has_attribute(bpf_fastcall)
+#define __bpf_fastcall __attribute__((bpf_fastcall))
+#else
+#define __bpf_fastcall
+#endif
+#endif
+
+`;
 const PRAGMA_END = `#ifndef BPF_NO_PRESERVE_ACCESS_INDEX
 #pragma clang attribute pop
 #endif
@@ -28,8 +45,18 @@ const GUARD_END = `#endif /* __VMLINUX_H__ */
 export interface DumpCOptions {
   /** The types to dump, with what they need; default all that the BTF itself declares. */
   readonly ids?: Iterable<BtfTypeId>;
+  /** The kernel's functions whose prototypes follow the types; `words`: only the macros for such prototypes are defined. */
+  readonly kfuncs?: readonly Kfunc[] | 'words';
   /** Without the include guard and the pragmas around the types. */
   readonly bare?: boolean;
+}
+
+/** A function of the kernel that programs may call. */
+export interface Kfunc {
+  /** A FUNC. */
+  readonly id: BtfTypeId;
+  /** Calls of it leave the registers of its arguments as they are (`bpf_fastcall`). */
+  readonly fastcall: boolean;
 }
 
 /**
@@ -39,8 +66,11 @@ export interface DumpCOptions {
 export function dumpC(btf: Btf, options: DumpCOptions = {}): string {
   const dump = new CDump(btf);
   for (const id of options.ids ?? btf.ids()) dump.add(id);
+  const { kfuncs } = options;
+  if (kfuncs !== undefined && kfuncs !== 'words') dump.addKfuncs(kfuncs);
   const text = dump.text();
-  return options.bare ? text : `${GUARD_START}${PRAGMA_START}${text}${PRAGMA_END}${GUARD_END}`;
+  const words = kfuncs !== undefined ? KFUNC_WORDS : '';
+  return options.bare ? text : `${GUARD_START}${PRAGMA_START}${words}${text}${PRAGMA_END}${GUARD_END}`;
 }
 
 /** Types of GCC's own that other compilers don't know. */
@@ -155,6 +185,17 @@ class CDump {
     this.#queue = [];
     this.#order(id, false);
     for (const next of this.#queue) this.#emit(next, 0 as BtfTypeId);
+  }
+
+  /** The prototypes of functions; the types that they name must be there. */
+  addKfuncs(kfuncs: readonly Kfunc[]): void {
+    this.#out.push('\n/* BPF kfuncs */\n#ifndef BPF_NO_KFUNC_PROTOTYPES\n');
+    for (const { id, fastcall } of kfuncs) {
+      const { name, type } = this.#btf.typeOf(id, 'func');
+      const prototype = this.#declare.declaration(type, name, 0);
+      this.#out.push(`extern ${fastcall ? '__bpf_fastcall ' : ''}${prototype} __weak __ksym;\n`);
+    }
+    this.#out.push('#endif\n\n');
   }
 
   text(): string {

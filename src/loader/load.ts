@@ -51,6 +51,8 @@ export interface ProgramOptions {
   readonly attachProg?: Fd;
   /** Device that the program is bound to, by index. */
   readonly ifindex?: number;
+  /** The device only tells the program what it received; the program runs in the kernel. */
+  readonly metadataOnly?: boolean;
 }
 
 /** What the caller may say about loading. */
@@ -345,6 +347,7 @@ class Loader {
     const attach = memberIndex === undefined ? described.attach : attachTypeName(memberIndex);
     const flags =
       (program.sleepable ? PROG_LOAD_FLAGS.BPF_F_SLEEPABLE : 0) |
+      (given.metadataOnly ? PROG_LOAD_FLAGS.BPF_F_XDP_DEV_BOUND_ONLY : 0) |
       (program.frags ? PROG_LOAD_FLAGS.BPF_F_XDP_HAS_FRAGS : 0) |
       (this.#token === undefined ? 0 : MAP_CREATE_FLAGS.BPF_F_TOKEN_FD);
     const attr: ProgLoadAttr = {

@@ -5,6 +5,7 @@ import type { JsonWriter } from '../grammar/json-writer.ts';
 import { exitWith, Usage } from '../grammar/refusal.ts';
 import { infoOf, takeMap, takeProgram } from '../grammar/selectors.ts';
 import { isPrefix, parseNumber } from '../grammar/words.ts';
+import { kfuncsOf, orderedForC } from './c-order.ts';
 import { fileBtf, kernelBtf } from './source.ts';
 
 /** Most types that may be named. */
@@ -23,6 +24,8 @@ interface Source {
 interface Options {
   readonly format: 'raw' | 'c';
   readonly roots: readonly number[];
+  /** C in the order of names, not in that of the BTF. */
+  readonly sorted: boolean;
 }
 
 /** `btf dump BTF_SRC [format FORMAT] [root_id ROOT_ID]`. */
@@ -33,21 +36,31 @@ export async function dumpBtf(call: Call): Promise<void> {
     throw new Usage();
   }
   const source = await takeSource(call);
-  const { format, roots } = await takeOptions(call, source.roots);
+  const { format, roots, sorted } = await takeOptions(call, source.roots);
   const btf = await source.btf();
   const wanted = roots as readonly BtfTypeId[];
   for (const id of wanted) {
     if (id >= btf.endId) await fail(EXIT.invalid, `invalid root ID: ${id}`);
   }
-  const ids = wanted.length > 0 ? wanted : [...btf.ids()];
   if (format === 'c') {
     if (out.json) await fail(EXIT.unsupported, 'JSON output for C-syntax dump is not supported');
-    out.print(dumpC(btf, { ids }));
-  } else if (out.json) {
+    out.print(asC(btf, wanted, sorted));
+    return;
+  }
+  const ids = wanted.length > 0 ? wanted : [...btf.ids()];
+  if (out.json) {
     out.json.startObject().name('types').startArray();
     for (const id of ids) writeRecord(out.json, rawType(btf, id));
     out.json.endArray().endObject();
   } else for (const id of ids) out.print(`${rawText(btf, id)}\n`);
+}
+
+function asC(btf: Btf, wanted: readonly BtfTypeId[], sorted: boolean): string {
+  if (wanted.length > 0) return dumpC(btf, { ids: wanted, kfuncs: 'words' });
+  const all = sorted
+    ? orderedForC(btf)
+    : Array.from({ length: btf.endId - 1 }, (_, i) => (i + 1) as BtfTypeId);
+  return dumpC(btf, { ids: all, kfuncs: kfuncsOf(btf) });
 }
 
 function fail(exitCode: number, message: string): Promise<void> {
@@ -95,6 +108,7 @@ async function takeOptions(call: Call, filtered: readonly number[] | undefined):
   const { words } = call;
   const roots = [...(filtered ?? [])];
   let format: Options['format'] = 'raw';
+  let sorted = true;
   while (words.left > 0) {
     if (words.accept('format')) {
       const word = words.peek();
@@ -111,11 +125,12 @@ async function takeOptions(call: Call, filtered: readonly number[] | undefined):
       if (id === undefined) throw new InputError('cli-btf', `can't parse ${word} as root ID`);
       if (roots.includes(id)) await fail(EXIT.invalid, `duplicate root_id ${id} supplied`);
       roots.push(id);
-    } else if (!words.accept('unsorted')) {
+    } else if (words.accept('unsorted')) sorted = false;
+    else {
       await fail(EXIT.invalid, `unrecognized option: '${words.peek()}'`);
     }
   }
-  return { format, roots };
+  return { format, roots, sorted };
 }
 
 type Json = string | number | bigint | undefined | readonly object[];

@@ -14,8 +14,9 @@ export const btfObject: ObjectFact = {
        skep btf dump BTF_SRC [format FORMAT] [root_id ROOT_ID]
        skep btf help
 
-       BTF_SRC := { id BTF_ID | prog PROG | map MAP [{key | value | kv | all}] | file FILE }
-       FORMAT  := { raw | c }
+       BTF_SRC := { id BTF_ID | prog PROG | map MAP [{key | value | kv | all}] |
+                    file FILE [file FILE]... }
+       FORMAT  := { raw | c [unsorted] }
        MAP := { id MAP_ID | pinned FILE | name MAP_NAME }
        PROG := { id PROG_ID | pinned FILE | tag PROG_TAG | name PROG_NAME }
        OPTIONS := { {-j|--json} [{-p|--pretty}] | {-d|--debug} |

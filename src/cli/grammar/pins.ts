@@ -2,26 +2,69 @@
 import { dirname, resolve } from 'node:path';
 import { InputError } from '../../base/error.ts';
 import type { Fd } from '../../sys/index.ts';
-import type { World } from '../world/world.ts';
+import type { BpfFiles, World } from '../world/world.ts';
 import type { Call } from './call.ts';
 import { attemptOrErrno } from './refusal.ts';
 
-/** Sees to it that a pin can be made: its folder must be in a BPF file system, or one is mounted there. */
+/**
+ * Sees to it that a pin can be made: nothing may be at its path, and its folder must be in a BPF file system, or one is
+ * mounted there.
+ */
 export function mountForPin(call: Call, { files }: World, path: string): void {
-  const folder = dirname(resolve(call.io.cwd, path));
-  if (files.isBpffs(folder)) return;
-  if (call.flags.nomount) {
-    throw new InputError('cli-pin', 'no BPF file system found, not mounting it due to --nomount option');
+  const pathname = resolve(call.io.cwd, path);
+  const folder = dirname(pathname);
+  if (files.exists(pathname)) {
+    throw new InputError('cli-pin', `can't pin BPF object: path '${path}' already exists`);
   }
+  if (files.isBpffs(folder)) return;
+  if (!files.exists(folder)) {
+    throw new InputError('cli-pin', `can't pin BPF object: dir '${dirname(path)}' doesn't exist`);
+  }
+  mountOn(call, files, folder, `can't mount BPF file system to pin the object '${path}'`);
+}
+
+/**
+ * Makes a folder for pins, unless one is there: in a BPF file system, or one is mounted on it.
+ * @returns whether there is a new folder that can be removed again: one on which nothing was mounted
+ */
+export function makeFolderForPins(call: Call, { files }: World, path: string): boolean {
+  const pathname = resolve(call.io.cwd, path);
+  if (files.isBpffs(pathname)) return false;
+  const there = files.exists(pathname);
+  const parent = dirname(pathname);
+  if (!there && files.isBpffs(parent)) {
+    files.mkdir(pathname);
+    return true;
+  }
+  if (!there && !files.exists(parent)) {
+    throw new InputError(
+      'cli-pin',
+      `can't create dir '${path}' to pin BPF object: parent dir '${dirname(path)}' doesn't exist`,
+    );
+  }
+  refuseMount(call);
+  if (!there) files.mkdir(pathname);
+  try {
+    mountOn(call, files, pathname, `can't mount BPF file system on given dir '${path}'`);
+  } catch (error) {
+    if (!there) files.rmdir(pathname);
+    throw error;
+  }
+  return false;
+}
+
+function refuseMount({ flags }: Call): void {
+  if (!flags.nomount) return;
+  throw new InputError('cli-pin', 'no BPF file system found, not mounting it due to --nomount option');
+}
+
+function mountOn(call: Call, files: BpfFiles, folder: string, failure: string): void {
+  refuseMount(call);
   try {
     files.mount(folder);
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
-    throw new InputError(
-      'cli-pin',
-      `can't mount BPF file system to pin the object (${path}): ${error.message}`,
-      { cause: error },
-    );
+    throw new InputError('cli-pin', `${failure}: ${error.message}`, { cause: error });
   }
 }
 

@@ -27,7 +27,7 @@ interface Wanted {
   readonly numbers: Record<NumberWord, number>;
 }
 
-/** `map create FILE type TYPE key N value N entries N name NAME [flags F] [inner_map MAP] [dev NAME]`. */
+/** `map create FILE type TYPE key N value N entries N name NAME [flags F] [inner_map MAP] [offload_dev NAME]`. */
 export async function createMap(call: Call): Promise<void> {
   const { words } = call;
   words.need(7);
@@ -71,9 +71,13 @@ function takeOption(call: Call, world: World, wanted: Wanted): void {
   if (words.accept('type')) {
     if (wanted.type !== undefined) throw new InputError('cli-map', 'map type already specified');
     wanted.type = takeType(words);
-  } else if (words.accept('name')) wanted.name = words.take();
-  else if (takeNumber(words, wanted.numbers)) return;
-  else if (words.accept('dev')) {
+  } else if (words.accept('name')) {
+    wanted.name = words.take();
+    if (Buffer.byteLength(wanted.name) > NAME_BYTES) {
+      call.out.info(`Warning: map name is longer than ${NAME_BYTES} characters, it will be truncated.`);
+    }
+  } else if (takeNumber(words, wanted.numbers)) return;
+  else if (acceptDevice(call)) {
     if (wanted.ifindex !== 0) throw new InputError('cli-map', 'offload device already specified');
     wanted.ifindex = takeDevice(words, world);
   } else if (words.accept('inner_map')) {
@@ -81,9 +85,18 @@ function takeOption(call: Call, world: World, wanted: Wanted): void {
     wanted.inner = takeMap(call, world);
     infoOf(world.kernel, wanted.inner, 'map');
   } else {
-    const near = words.near(['type', 'name', ...Object.keys(NUMBERS), 'dev', 'inner_map']);
+    const near = words.near(['type', 'name', ...Object.keys(NUMBERS), 'offload_dev', 'inner_map']);
     throw new InputError('cli-map', `unknown arg ${words.take()}`, near === '' ? {} : { detail: near });
   }
+}
+
+/** `offload_dev`, which `dev` once was. */
+function acceptDevice({ words, out }: Call): boolean {
+  if (words.accept('offload_dev')) return true;
+  if (!words.accept('dev')) return false;
+  out.info(`Warning: 'skep map create [...] dev <ifname>' syntax is deprecated.
+Going further, please use 'offload_dev <ifname>' to request hardware offload for the map.`);
+  return true;
 }
 
 function takeType(words: Words): MapType | 'unspec' {

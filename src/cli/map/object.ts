@@ -26,7 +26,7 @@ export const mapObject: ObjectFact = {
   usage: `Usage: skep map { show | list }   [MAP]
        skep map create     FILE type TYPE key KEY_SIZE value VALUE_SIZE \\
                                   entries MAX_ENTRIES name NAME [flags FLAGS] \\
-                                  [inner_map MAP] [dev NAME]
+                                  [inner_map MAP] [offload_dev NAME]
        skep map dump       MAP
        skep map update     MAP [key DATA] [value VALUE] [UPDATE_FLAGS]
        skep map lookup     MAP [key DATA]
@@ -54,7 +54,7 @@ export const mapObject: ObjectFact = {
                  cgroup_storage | reuseport_sockarray | percpu_cgroup_storage |
                  queue | stack | sk_storage | struct_ops | ringbuf | inode_storage |
                  task_storage | bloom_filter | user_ringbuf | cgrp_storage | arena |
-                 insn_array }
+                 insn_array | rhash }
        OPTIONS := { {-j|--json} [{-p|--pretty}] | {-d|--debug} |
                     {-f|--bpffs} | {-n|--nomount} }
 `,

@@ -22,6 +22,7 @@ function bpfFiles(kernel: EmbeddedKernel): BpfFiles {
   };
   return {
     isBpffs: (folder) => !('errno' in bpffs.list(folder)),
+    exists: (path) => !('errno' in bpffs.get(path)) || !('errno' in bpffs.list(path)),
     mount: (folder) => {
       throw new InputError(
         'cli-bpffs',

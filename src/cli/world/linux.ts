@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import {
   type Dirent,
+  existsSync,
   mkdirSync,
   opendirSync,
   readFileSync,
@@ -80,6 +81,7 @@ const FILES: BpfFiles = {
       return false;
     }
   },
+  exists: existsSync,
   mount,
   mkdir: (path) => onDisk(`making the folder ${path}`, () => mkdirSync(path, { mode: 0o700 })),
   unlink: (path) => onDisk(`removing ${path}`, () => unlinkSync(path)),

@@ -5,6 +5,8 @@ import type { OwnedKind, Owners } from './owners.ts';
 export interface BpfFiles {
   /** Whether a folder is in a BPF file system. */
   isBpffs(folder: string): boolean;
+  /** Whether a file or a folder is at a path. */
+  exists(path: string): boolean;
   /** Mounts a BPF file system on a folder. @throws InputError whose message says which mount failed and why */
   mount(folder: string): void;
   mkdir(path: string): void;
