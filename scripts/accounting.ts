@@ -1,9 +1,11 @@
 /**
- * Creates and closes everything so many times, and looks whether the kernel's memory is where it was: maps of every type,
- * programs, pins, perf events with their rings, readers, writers, mappings, runs.
+ * Creates and closes everything so many times, and looks whether the kernel's memory and JavaScript's are where they were:
+ * maps of every type, programs, pins, perf events with their rings, readers, writers, mappings, runs.
  *
  * Usage: tsx scripts/accounting.ts [ROUNDS]   (default 100,000)
  */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { BtfBuilder } from '../src/btf/index.ts';
 import { assembleLlvm } from '../src/isa/index.ts';
 import { createKernel } from '../src/kernel/index.ts';
@@ -92,14 +94,29 @@ function round(n: number): void {
   for (const fd of n % 2 ? fds : fds.reverse()) kernel.closeFd(fd);
 }
 
-for (let n = 0; n < MAPS.length; n++) round(n);
+setFlagsFromString('--expose-gc');
+const collect: () => void = runInNewContext('gc');
+/** Bytes of JavaScript's heap that something still holds. */
+function heapUsed(): number {
+  collect();
+  return process.memoryUsage().heapUsed;
+}
+
+/** What the engine itself keeps of code that it compiled settles in so many rounds. */
+const SETTLING = 1000;
+/** More than this is an object a round that nobody lets go. */
+const MOST_HEAP = 64;
+
+for (let n = 0; n < SETTLING; n++) round(n);
 const before = kernel.memoryUse;
+const heapBefore = heapUsed();
 const size = kernel.memory.u8.length;
 const start = performance.now();
 for (let n = 0; n < rounds; n++) round(n);
 const after = kernel.memoryUse;
 const leaked = after.bytes - before.bytes;
 const grown = kernel.memory.u8.length - size;
+const heap = (heapUsed() - heapBefore) / rounds;
 console.log(
   `${MAPS.length} map types, ${rounds} rounds, ${((performance.now() - start) / 1000).toFixed(0)} s`,
 );
@@ -110,4 +127,5 @@ console.log(`figure accounting_rounds ${rounds}`);
 console.log(`figure accounting_leaked ${leaked}`);
 console.log(`figure accounting_leaked_blocks ${after.blocks - before.blocks}`);
 console.log(`figure accounting_grown ${grown}`);
-process.exitCode = leaked === 0 && after.blocks === before.blocks && grown === 0 ? 0 : 1;
+console.log(`figure accounting_heap_bytes ${heap.toFixed(1)}`);
+process.exitCode = leaked === 0 && after.blocks === before.blocks && grown === 0 && heap < MOST_HEAP ? 0 : 1;

@@ -13,9 +13,6 @@ import { OP, TYPE } from './wasm/opcodes.ts';
 /** Most rounds of `bpf_loop`. @see include/linux/bpf.h, BPF_MAX_LOOPS */
 const MAX_ROUNDS = 8 * 1024 * 1024;
 
-/** The module's own table, with its functions by slot. */
-const FUNCTIONS = 1;
-
 export function writeCall(f: FunctionWriter, { target }: Extract<Insn, { kind: 'call' }>, slot: number) {
   switch (target.kind) {
     case 'local':
@@ -236,7 +233,7 @@ function writeRound(f: FunctionWriter, slot: number, round: number) {
   f.op(OP.i32_wrap_i64);
   f.op(OP.call_indirect);
   f.out.u32(f.scope.callbackType);
-  f.out.u32(FUNCTIONS);
+  f.out.u32(f.scope.functions);
 }
 
 /** The function whose address r2 was given before the call, in the same block. */

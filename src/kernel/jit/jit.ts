@@ -256,6 +256,8 @@ export class Jit {
     this.#table!.set(index, null);
     this.#freeIndices.push(index);
     if (this.#indices.size > 0) return;
+    this.#table = undefined;
+    this.#freeIndices.length = 0;
     this.#kernel.machine.memory.free(this.#area);
     this.#area = NULL;
   }

@@ -17,6 +17,8 @@ export interface ModuleScope {
   readonly entryType: number;
   /** The module makes tail calls. */
   readonly tailCalls: boolean;
+  /** Index of the module's own table, with its functions by slot. */
+  readonly functions: number;
   /** Type of callbacks. */
   readonly callbackType: number;
 }

@@ -74,7 +74,6 @@ class Translator {
     const unit = this.#unit;
     const module = this.#module;
     module.importMemory(unit.memory);
-    module.importTable('programs');
     const area = module.importGlobal('area', 'i32', false);
     const graphs = this.#reachable();
     this.#import(unit.abort);
@@ -85,6 +84,11 @@ class Translator {
       for (const call of [mapLoad, arenaLoad, arenaStore, arenaAtomic]) this.#import(call);
     }
     for (const [, graph] of graphs) this.#importHelpers(graph);
+    const tailCalls = [...this.#lowered.values()].some(
+      ({ kind }) => kind === 'tail_call' || kind === 'tail_call_any',
+    );
+    // Only where it is needed: engines keep every instance that imports a table for as long as the table is there.
+    if (tailCalls) module.importTable('programs');
     const fuel = unit.fuel ? module.importGlobal('fuel', 'i32', true) : undefined;
     this.#declare(graphs);
     const scope: ModuleScope = {
@@ -95,9 +99,8 @@ class Translator {
       fuel,
       entryType: module.type(ENTRY),
       callbackType: module.type(CALLBACK),
-      tailCalls: [...this.#lowered.values()].some(
-        ({ kind }) => kind === 'tail_call' || kind === 'tail_call_any',
-      ),
+      functions: module.ownTable,
+      tailCalls,
     };
     for (const func of this.#funcs.values()) this.#write(func, scope);
     const callbacks = this.#exportCallbacks();

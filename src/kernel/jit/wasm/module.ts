@@ -41,6 +41,8 @@ export class ModuleWriter {
   readonly #functions: { type: number; body: ByteWriter | undefined }[] = [];
   readonly #exports = new ByteWriter();
   #exportCount = 0;
+  /** Index of the module's own table: behind the one that is imported. */
+  ownTable = 0;
   /** Of the module's own table: function index by slot; -1 is empty. */
   #elements: readonly number[] | undefined;
 
@@ -71,6 +73,7 @@ export class ModuleWriter {
 
   /** The first table. */
   importTable(name: string): void {
+    this.ownTable = 1;
     const out = this.#import(name, KIND.table);
     out.u8(TYPE.funcref);
     out.u8(0);
@@ -120,7 +123,7 @@ export class ModuleWriter {
     this.#exports.u32(index);
   }
 
-  /** Gives the module a table of its own, the second one. */
+  /** Gives the module a table of its own. */
   elements(slots: readonly number[]): void {
     this.#elements = slots;
   }
@@ -166,9 +169,9 @@ export class ModuleWriter {
     const filled = [...elements.entries()].filter(([, func]) => func >= 0);
     section(out, SECTION.element, filled.length, (to) => {
       for (const [slot, func] of filled) {
-        // Active, of table 1, function indices.
+        // Active, of that table, function indices.
         to.u8(2);
-        to.u32(1);
+        to.u32(this.ownTable);
         to.u8(OP.i32_const);
         to.s32(slot);
         to.u8(OP.end);
