@@ -6,7 +6,10 @@ const memory = {
     addr === 1n ? Uint8Array.from({ length: size }, (_, i) => i + 1) : undefined,
   string: (addr: bigint) => (addr === 1n ? 'text' : undefined),
 };
-const print = (text: string, ...args: bigint[]) => format(text, args, memory);
+const print = (text: string, ...args: bigint[]) => {
+  const found = format(text, args, memory);
+  return typeof found === 'string' ? found : found.text;
+};
 const minusOne = (1n << 64n) - 1n;
 
 describe('format', () => {
@@ -23,15 +26,28 @@ describe('format', () => {
     ['%pI6', [1n], '0102:0304:0506:0708:090a:0b0c:0d0e:0f10'],
     ['%px', [0x1234n], '0000000000001234'],
     ['%pks', [1n], 'text'],
+    ['h\u00c3\u00a9', [], 'h\u00c3\u00a9'],
+    ['[%20pI4]', [1n], '[1.2.3.4]'],
   ] as const)('%j', (text, args, expected) => {
     expect(print(text, ...args)).toBe(expected);
   });
 
-  it.each(['%f', '%', '%hd', '%n', '%pM', '%sx', '\u0001', 'é', '%pI5', '%5.2d'])('refuses %j', (text) => {
-    expect(print(text, 1n, 1n, 1n)).toBeUndefined();
+  it.each(['%f', '%', '%hd', '%n', '%pM', '%sx', '\u0001', '%é', '%pI5', '%5.2d'])('refuses %j', (text) => {
+    expect(print(text, 1n, 1n, 1n)).toBe('EINVAL');
   });
 
   it('wants an argument for each conversion', () => {
-    expect(print('%d %d', 1n)).toBeUndefined();
+    expect(print('%d %d', 1n)).toBe('EINVAL');
+  });
+
+  it('gathers 512 bytes of arguments', () => {
+    const long = { ...memory, string: () => 'x'.repeat(400) };
+    expect(format('%s%s', [1n, 1n], long)).toEqual({ text: 'x'.repeat(400 + 110) });
+    expect(format('%s%s%d', [1n, 1n, 1n], long)).toBe('ENOSPC');
+  });
+
+  it('leaves out addresses that begin behind the room', () => {
+    expect(format('1234%pI4', [1n], memory, 5)).toEqual({ text: '12341.2.3.4' });
+    expect(format('1234%pI4', [1n], memory, 4)).toEqual({ text: '1234' });
   });
 });

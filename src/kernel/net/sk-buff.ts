@@ -45,6 +45,7 @@ const ETH_P_IP = 0x0800;
 const ETH_P_IPV6 = 0x86dd;
 
 const EINVAL = -errnoId('EINVAL');
+const ENOMEM = -errnoId('ENOMEM');
 const EFAULT = -errnoId('EFAULT');
 const ENOTSUPP = -errnoId('ENOTSUPP');
 const EACCES = -errnoId('EACCES');
@@ -55,6 +56,8 @@ const DATA_END = BPF_SKB_DATA_END.members;
 
 /** A 16-bit value in the other byte order. */
 export const swap16 = (value: number): number => ((value & 0xff) << 8) | ((value >> 8) & 0xff);
+/** `VLAN_MAX_DEPTH`. */
+const MAX_TAGS = 8;
 const isVlan = (protocol: number): boolean => protocol === ETH_P_8021Q || protocol === ETH_P_8021AD;
 
 /** What a program has said of the tunnel that the packet goes into. */
@@ -491,6 +494,20 @@ export class SkBuff implements RunContext {
     this.#setU8(AT.tstamp_type, clock);
   }
 
+  /**
+   * The protocol behind VLAN tags, which are looked for behind a link header of the usual size; 0 where they don't end.
+   * @see include/linux/if_vlan.h, __vlan_get_protocol
+   */
+  networkProtocol(): number {
+    let { protocol } = this;
+    let offset = ETH_HLEN;
+    for (let depth = MAX_TAGS; isVlan(protocol); offset += VLAN_HLEN) {
+      if (offset + VLAN_HLEN > this.len || --depth === 0) return 0;
+      protocol = this.#memory.view.getUint16(this.data + offset + 2);
+    }
+    return protocol;
+  }
+
   /** Sets both congestion bits of the network header. @returns false when its sender does not take part */
   markCongestion(ipv6: boolean, header: number, bits: number): boolean {
     const at = this.data + this.networkOffset;
@@ -592,12 +609,12 @@ export class SkBuff implements RunContext {
   vlanPop(): number {
     let status = 0;
     if (this.#vlanPresent()) this.#setU32(AT.vlan_all, 0);
-    else if (isVlan(this.protocol)) status = this.#removeTag() < 0 ? EINVAL : 0;
+    else if (isVlan(this.protocol)) status = this.#removeTag() < 0 ? ENOMEM : 0;
     else return 0;
     if (status === 0 && isVlan(this.protocol)) {
       const protocol = this.protocol;
       const tci = this.#removeTag();
-      if (tci < 0) status = EINVAL;
+      if (tci < 0) status = ENOMEM;
       else this.#setVlan(protocol, tci);
     }
     this.#computePointers();

@@ -1,6 +1,6 @@
 /** What a program has printed to its standard output (1) and standard error (2), until it is read. */
 
-/** Bytes that may wait. @see kernel/bpf/stream.c, BPF_STREAM_MAX_CAPACITY */
+/** Fewer bytes may wait. @see kernel/bpf/stream.c, BPF_STREAM_MAX_CAPACITY */
 const CAPACITY = 100_000;
 
 export class Streams {
@@ -10,7 +10,7 @@ export class Streams {
   /** @param text one byte a character @returns false when there is no room */
   write(id: number, text: string): boolean {
     const bytes = (this.#bytes.get(id) ?? 0) + text.length;
-    if (bytes > CAPACITY) return false;
+    if (bytes >= CAPACITY) return false;
     this.#bytes.set(id, bytes);
     const chunk = Uint8Array.from(text, (char) => char.charCodeAt(0));
     const waiting = this.#waiting.get(id);

@@ -11,7 +11,7 @@ import { type Addr, at, NULL } from '../../memory/index.ts';
 import { SkBuff } from '../../net/sk-buff.ts';
 import { XdpBuff } from '../../net/xdp-buff.ts';
 import { packetAt } from './packet.ts';
-import { addr, err, u32 } from './values.ts';
+import { addr, err, flags32, u32 } from './values.ts';
 
 export const DYNPTR = { local: 1, ringbuf: 2, skb: 3, xdp: 4, skb_meta: 5 } as const;
 type Kind = (typeof DYNPTR)[keyof typeof DYNPTR];
@@ -158,7 +158,7 @@ const finish =
     const map = run.acquired.get(dynptr.data);
     run.acquired.delete(dynptr.data);
     if (!(map instanceof RingbufMap)) throw new Bug(`0x${dynptr.data.toString(16)} is no reserved record`);
-    map[how](dynptr.data as Addr, Number(flags));
+    map[how](dynptr.data as Addr, flags32(flags));
     clearDynptr(run, pointer);
     return 0n;
   };

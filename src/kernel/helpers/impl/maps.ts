@@ -1,17 +1,17 @@
 /** Helpers on maps. @see kernel/bpf/helpers.c */
 import type { HelperImpl } from '../../interpreter/environment.ts';
 import type { MapElement } from '../../maps/map.ts';
-import { addr, err, s64, u32 } from './values.ts';
+import { addr, err, flags32, s64, u32 } from './values.ts';
 
 export const map_lookup_elem: HelperImpl = (run, map, key) => BigInt(run.map(map).lookup(addr(key)));
 
 export const map_update_elem: HelperImpl = (run, map, key, value, flags) =>
-  run.map(map).update(addr(key), addr(value), Number(flags));
+  run.map(map).update(addr(key), addr(value), flags32(flags));
 
 export const map_delete_elem: HelperImpl = (run, map, key) => run.map(map).delete(addr(key));
 
 export const map_push_elem: HelperImpl = (run, map, value, flags) =>
-  run.map(map).push(addr(value), Number(flags));
+  run.map(map).push(addr(value), flags32(flags));
 
 export const map_pop_elem: HelperImpl = (run, map, value) => run.map(map).pop(addr(value));
 

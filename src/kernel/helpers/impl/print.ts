@@ -2,14 +2,24 @@
 
 import { type BtfTypeId, trySizeOf } from '../../../btf/index.ts';
 import type { HelperImpl, HelperRun } from '../../interpreter/environment.ts';
-import { type FormatMemory, format } from '../format.ts';
+import { type FormatMemory, type FormatProblem, format } from '../format.ts';
 import { SHOW_FLAGS, showValue } from '../show-btf.ts';
 import { addressError } from './probe.ts';
 import { addr, err, size } from './values.ts';
 
 const TRACE_LENGTH = 1024;
 const MAX_ARGS = 12;
-const latin1 = new TextDecoder('latin1');
+
+/** Bytes as characters of the same numbers: `TextDecoder` takes some of Latin-1's for others. */
+function characters(bytes: Uint8Array): string {
+  let text = '';
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return text;
+}
+
+const utf8 = new TextDecoder();
+/** What a person sees of characters that are bytes. */
+const shown = (text: string): string => utf8.decode(Uint8Array.from(text, (char) => char.charCodeAt(0)));
 
 function formatMemory({ machine: { memory } }: HelperRun): FormatMemory {
   const inside = (at: bigint, length: number) => {
@@ -24,7 +34,7 @@ function formatMemory({ machine: { memory } }: HelperRun): FormatMemory {
       if (!region) return undefined;
       const bytes = memory.window(addr(at), region.end - Number(at));
       const end = bytes.indexOf(0);
-      return latin1.decode(bytes.slice(0, end < 0 ? bytes.length : end));
+      return characters(bytes.slice(0, end < 0 ? bytes.length : end));
     },
   };
 }
@@ -33,7 +43,7 @@ function formatMemory({ machine: { memory } }: HelperRun): FormatMemory {
 function formatAt({ machine: { memory } }: HelperRun, at: bigint, length: number): string | undefined {
   const bytes = memory.window(addr(at), length);
   const end = bytes.indexOf(0);
-  return end < 0 ? undefined : latin1.decode(bytes.slice(0, end));
+  return end < 0 ? undefined : characters(bytes.slice(0, end));
 }
 
 /** The arguments of the variants that take them as an array of 64-bit words. */
@@ -42,19 +52,24 @@ export function words({ machine: { memory } }: HelperRun, at: bigint, length: bi
   return Array.from({ length: size(length) / 8 }, (_, i) => memory.readU64(addr(at) + 8 * i));
 }
 
-/** The text of a format that a zero ends; `undefined` where Linux says EINVAL. */
-export function formatString(run: HelperRun, at: bigint, args: readonly bigint[]): string | undefined {
+/** The text of a format that a zero ends. @param room bytes that there are for it */
+export function formatString(
+  run: HelperRun,
+  at: bigint,
+  args: readonly bigint[],
+  room?: number,
+): { readonly text: string } | FormatProblem {
   const memory = formatMemory(run);
   const text = memory.string(at);
-  return text === undefined ? undefined : format(text, args, memory);
+  return text === undefined ? 'EINVAL' : format(text, args, memory, room);
 }
 
 function trace(run: HelperRun, at: bigint, length: bigint, args: readonly bigint[] | undefined): number {
   const text = formatAt(run, at, size(length));
-  const line = text === undefined || !args ? undefined : format(text, args, formatMemory(run));
-  if (line === undefined) return err('EINVAL');
-  run.machine.trace(line.slice(0, TRACE_LENGTH - 1).replace(/\n$/, ''));
-  return Math.min(line.length, TRACE_LENGTH - 1);
+  const found = text === undefined || !args ? 'EINVAL' : format(text, args, formatMemory(run), TRACE_LENGTH);
+  if (typeof found === 'string') return err(found);
+  run.machine.trace(shown(found.text.slice(0, TRACE_LENGTH - 1).replace(/\n$/, '')));
+  return found.text.length;
 }
 
 export const trace_printk: HelperImpl = (run, at, length, r3, r4, r5) => trace(run, at, length, [r3, r4, r5]);
@@ -65,9 +80,10 @@ export const trace_vprintk: HelperImpl = (run, at, length, data, dataLength) =>
 /** @returns the length that the whole text has with its zero, whether or not it fits */
 export const snprintf: HelperImpl = (run, out, outLength, formatPointer, data, dataLength) => {
   const args = words(run, data, dataLength);
-  const result = args && formatString(run, formatPointer, args);
-  if (result === undefined) return err('EINVAL');
   const room = size(outLength);
+  const found = args ? formatString(run, formatPointer, args, room) : 'EINVAL';
+  if (typeof found === 'string') return err(found);
+  const result = found.text;
   if (room > 0) {
     const { memory } = run.machine;
     const fitting = Math.min(result.length, room - 1);

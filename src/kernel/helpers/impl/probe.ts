@@ -44,9 +44,14 @@ function readWhole(run: HelperRun, to: bigint, length: bigint, from: bigint): bi
 
 export const probe_read_kernel: HelperImpl = (run, to, length, from) => readWhole(run, to, length, from);
 
-/** An address that may be one of user space, too: whatever is wrong with it is `EFAULT`. */
-export const probe_read: HelperImpl = (run, to, length, from) =>
-  length === 0n || readWhole(run, to, length, from) === 0n ? 0n : err('EFAULT');
+/** Where user space ends: what is wrong with an address below is `EFAULT`. @see arch/x86/include/asm/page_64.h, TASK_SIZE_MAX */
+const TASK_SIZE = (1n << 47n) - PAGE;
+
+/** An address that may be one of user space, too. */
+export const probe_read: HelperImpl = (run, to, length, from) => {
+  if (from >= TASK_SIZE) return readWhole(run, to, length, from);
+  return length === 0n || readWhole(run, to, length, from) === 0n ? 0n : err('EFAULT');
+};
 
 /** Puts a string where there is room for it. @param source what can be read @returns its length with its zero */
 function putString(
@@ -78,7 +83,7 @@ export const probe_read_kernel_str: HelperImpl = (run, to, length, from) => {
 
 export const probe_read_str: HelperImpl = (run, to, length, from) => {
   const result = probe_read_kernel_str(run, to, length, from, 0n, 0n) as bigint | number;
-  return result < 0 ? err('EFAULT') : result;
+  return result < 0 && from < TASK_SIZE ? err('EFAULT') : result;
 };
 
 /** Bytes of the current task's memory, as many as there are. */
@@ -104,12 +109,14 @@ export function userString(run: HelperRun, to: Addr, room: number, from: bigint)
   return room === 0 ? 0 : putString(run, to, room, user(run, from, room));
 }
 
+/** Whether an address is user space's is looked at even where nothing is read. */
 export const probe_read_user: HelperImpl = (run, to, length, from) =>
-  readUser(run, addr(to), size(length), from);
+  length === 0n && from >= TASK_SIZE ? err('EFAULT') : readUser(run, addr(to), size(length), from);
 export const probe_read_user_str: HelperImpl = (run, to, length, from) =>
   userString(run, addr(to), size(length), from);
 
-export const copy_from_user = probe_read_user;
+export const copy_from_user: HelperImpl = (run, to, length, from) =>
+  readUser(run, addr(to), size(length), from);
 
 export const copy_from_user_task: HelperImpl = (run, to, length, from, task, flags) => {
   if (flags !== 0n) return err('EINVAL');

@@ -4,7 +4,7 @@ import type { HelperImpl, HelperRun } from '../../interpreter/environment.ts';
 import type { BpfMap } from '../../maps/map.ts';
 import { RingbufMap } from '../../maps/ringbuf.ts';
 import { NULL } from '../../memory/index.ts';
-import { addr, s32, size } from './values.ts';
+import { addr, flags32, s32, size } from './values.ts';
 
 function ring(run: HelperRun, pointer: bigint): RingbufMap {
   const map: BpfMap = run.map(pointer);
@@ -21,21 +21,21 @@ function release(run: HelperRun, record: bigint): RingbufMap {
 }
 
 export const ringbuf_output: HelperImpl = (run, map, data, length, flags) =>
-  ring(run, map).output(addr(data), size(length), Number(flags));
+  ring(run, map).output(addr(data), size(length), flags32(flags));
 
 export const ringbuf_reserve: HelperImpl = (run, map, length, flags) => {
-  const record = ring(run, map).reserve(Number(length), Number(flags));
+  const record = ring(run, map).reserve(Number(length), flags32(flags));
   if (record !== NULL) run.acquired.set(record, ring(run, map));
   return BigInt(record);
 };
 
 export const ringbuf_submit: HelperImpl = (run, record, flags) => {
-  release(run, record).submit(addr(record), Number(flags));
+  release(run, record).submit(addr(record), flags32(flags));
   return 0n;
 };
 
 export const ringbuf_discard: HelperImpl = (run, record, flags) => {
-  release(run, record).discard(addr(record), Number(flags));
+  release(run, record).discard(addr(record), flags32(flags));
   return 0n;
 };
 

@@ -140,7 +140,8 @@ const CONGESTION = 3;
 /** @returns 1 when the packet says so now, 0 when its sender does not take part */
 export const skb_ecn_set_ce: HelperImpl = (run, context) => {
   const packet = skb(run, context);
-  const header = HEADER[packet.protocol];
+  const protocol = packet.networkProtocol();
+  const header = HEADER[protocol];
   if (header === undefined) return 0;
-  return packet.markCongestion(packet.protocol === ETH_P_IPV6, header, CONGESTION) ? 1 : 0;
+  return packet.markCongestion(protocol === ETH_P_IPV6, header, CONGESTION) ? 1 : 0;
 };
