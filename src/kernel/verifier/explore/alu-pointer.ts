@@ -65,8 +65,8 @@ export function checkPointerAlu(
   checkKind(ex, insn, ptr, value);
   frame.regs[dst] = ptr;
   if (baseType(ptr.type) === PTR_TO_MEM && (ptr.type & PTR_UNTRUSTED) !== 0) return;
-  checkOffset(ex, value, ptr.type);
-  checkFixedOffset(ex, ptr);
+  checkOffset(ex, off, ptr.type);
+  checkOffset(ex, ptr, ptr.type);
 
   const additive = op === 'add' || op === 'sub';
   const limit = additive ? sanitizePointerAlu(ex, insn, ptr, value, pointerIsDst) : undefined;
@@ -91,8 +91,7 @@ export function checkPointerAlu(
       });
   }
   frame.regs[dst] = result;
-  checkOffset(ex, result.scalar, ptr.type);
-  checkFixedOffset(ex, result);
+  checkOffset(ex, result, ptr.type);
   if (ex.caps.bypassSpecV1) return;
   checkSanitizedBounds(ex, dst, result);
   if (limit !== undefined) sanitizedLimit(ex, insn, result, limit);
@@ -139,12 +138,16 @@ function outside(hi: number, lo: number): boolean {
   return hi === 0 ? lo < 0 || lo >= MAX_VAR_OFF : hi !== -1 || lo >= 0 || lo <= -MAX_VAR_OFF;
 }
 
-/** The variable part of an offset, or what is added to one, is within the limits. */
-function checkOffset(ex: Explorer, scalar: Scalar, type: number): void {
+/** The offset of a pointer, fixed and variable, or what is added to one, is within the limits. */
+function checkOffset(ex: Explorer, { scalar, off }: RegState, type: number): void {
   const { sminHi, sminLo } = scalar;
   if (scalar.isConst && outside(scalar.valueHi, scalar.valueLo)) {
     const value = toBigInt(scalar.valueHi, scalar.valueLo);
     refuseOffset(ex, `math between ${regTypeName(type)} pointer and ${value} is not allowed`);
+  }
+  // Of a number it is what was added to the one that it is linked to, though that is in its value already.
+  if (off >= MAX_VAR_OFF || off <= -MAX_VAR_OFF) {
+    refuseOffset(ex, `${regTypeName(type)} pointer offset ${off} is not allowed`);
   }
   if (sminHi === -0x80000000 && sminLo === 0) {
     const problem = `math between ${regTypeName(type)} pointer and register with unbounded min value is not allowed`;
@@ -153,11 +156,6 @@ function checkOffset(ex: Explorer, scalar: Scalar, type: number): void {
   if (outside(sminHi, sminLo)) {
     refuseOffset(ex, `value ${scalar.smin} makes ${regTypeName(type)} pointer be out of bounds`);
   }
-}
-
-function checkFixedOffset(ex: Explorer, ptr: RegState): void {
-  if (ptr.off < MAX_VAR_OFF && ptr.off > -MAX_VAR_OFF) return;
-  refuseOffset(ex, `${regTypeName(ptr.type)} pointer offset ${ptr.off} is not allowed`);
 }
 
 function refuseOffset(ex: Explorer, problem: string): never {
