@@ -54,6 +54,52 @@ const REASONS: readonly Reason[] = [
     where: (tool) => before(tool, 7, 6),
   },
   {
+    kernels: BOTH,
+    line: /visual$/,
+    why: 'this bpftool writes the lines of source in another form',
+    where: (tool) => before(tool, 7, 3),
+  },
+  {
+    kernels: BOTH,
+    line: /all\/(chosen|walk|refused)\} visual$/,
+    why: 'bpftool names the first function where any other begins, and leaves the others unnamed',
+  },
+  {
+    kernels: BOTH,
+    line: /btf dump file \S+ format c$/,
+    why: 'bpftool leaves out the type that comes first in its order',
+    where: (tool) => !before(tool, 7, 5),
+  },
+  {
+    kernels: BOTH,
+    line: /btf dump .* format c/,
+    why: 'later versions of bpftool put types in the order of names, and know the functions of the kernel',
+    where: (tool) => before(tool, 7, 5),
+  },
+  {
+    kernels: BOTH,
+    line: /dump jited/,
+    why: "skep has no disassembler of a machine's code: it shows WebAssembly, or the bytes of each function",
+    where: ({ features }) => features.includes('llvm') || features.includes('libbfd'),
+  },
+  {
+    kernels: BOTH,
+    line: /profile/,
+    why: 'bpftool counts by programs of its own that this kernel does not take, skep by reading the counters around runs',
+    where: ({ features }) => features.includes('skeletons'),
+  },
+  {
+    kernels: BOTH,
+    line: /^(-[jp] )?batch file good$/,
+    why: 'bpftool takes the errno that a listing left for a failure of reading the batch file',
+    where: ({ features }) => features.includes('skeletons'),
+  },
+  {
+    kernels: BOTH,
+    line: /^(-[jp] )?batch file open$/,
+    why: 'bpftool crashes, in JSON, on a last line that is to be continued',
+  },
+  {
     kernels: ['embedded'],
     line: /type array_of_maps key 4 value 4 entries 2 name pb_none$/,
     why: 'an inner map that is left out is file descriptor 0: on Linux a standard stream, in the embedded kernel nothing',

@@ -126,7 +126,8 @@ describe('skep map', () => {
       255,
       'map create failed: Invalid argument',
     ],
-    [`map pin pinned ${P}/cold ${P}/queue`, 239, `can't pin the object (${P}/queue): File exists`],
+    [`map pin pinned ${P}/cold ${P}/queue`, 255, `can't pin BPF object: path '${P}/queue' already exists`],
+    [`map pin pinned ${P}/cold ${P}/no/x`, 255, `can't pin BPF object: dir '${P}/no' doesn't exist`],
     [
       `map pin pinned ${P}/cold /tmp/x -n`,
       255,

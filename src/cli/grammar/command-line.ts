@@ -10,7 +10,7 @@ import { FLAG_NAMES, type Flags, parseFlags } from './flags.ts';
 import { runObject } from './object.ts';
 import { OBJECTS } from './objects.ts';
 import { Output } from './output.ts';
-import { exitCodeOf, Failed, Usage } from './refusal.ts';
+import { exitCodeOf, exitWith, Failed, INVALID, Usage } from './refusal.ts';
 import { printVersion } from './version.ts';
 import { isPrefix, Words } from './words.ts';
 
@@ -60,6 +60,7 @@ async function run(call: Call, flags: Flags): Promise<number> {
       const near = nearest(flags.unknown.replace(/^-+/, ''), FLAG_NAMES);
       throw new Usage(near === undefined ? '' : `did you mean --${near}?`);
     }
+    await checkSigning(flags);
     if (flags.version) {
       printVersion(out);
       return 0;
@@ -69,6 +70,24 @@ async function run(call: Call, flags: Flags): Promise<number> {
   } catch (error) {
     return report(call, error);
   }
+}
+
+/** Signing takes all three: `-S`, a key and a certificate. */
+function checkSigning({ sign, privateKey, certificate }: Flags): Promise<void> {
+  return exitWith(INVALID, async () => {
+    if (sign && (privateKey === undefined || certificate === undefined)) {
+      throw new InputError(
+        'cli-sign',
+        '-i <identity_x509_cert> and -k <private_key> must be supplied with -S for signing',
+      );
+    }
+    if (!sign && (privateKey !== undefined || certificate !== undefined)) {
+      throw new InputError(
+        'cli-sign',
+        '--sign (or -S) must be explicitly passed with -i <identity_x509_cert> and -k <private_key> to sign the programs',
+      );
+    }
+  });
 }
 
 /** Says why a command failed. @returns its exit code */

@@ -12,6 +12,10 @@ export interface Flags {
   /** Mount no BPF file system. */
   readonly nomount: boolean;
   readonly useLoader: boolean;
+  /** Sign the loader program. */
+  readonly sign: boolean;
+  readonly privateKey: string | undefined;
+  readonly certificate: string | undefined;
   readonly baseBtf: string | undefined;
   /** Skeletons are to be C, for this version of libbpf; empty where none is said. */
   readonly c: string | undefined;
@@ -21,7 +25,7 @@ export interface Flags {
   readonly unknown: string | undefined;
 }
 
-type Switch = Exclude<keyof Flags, 'baseBtf' | 'c' | 'unknown'>;
+type Switch = Exclude<keyof Flags, 'baseBtf' | 'privateKey' | 'certificate' | 'c' | 'unknown'>;
 
 interface FlagFact {
   readonly long: string;
@@ -36,23 +40,31 @@ const SWITCHES: Readonly<Record<string, FlagFact>> = {
   j: { long: 'json', sets: ['json'] },
   f: { long: 'bpffs', sets: ['bpffs'] },
   L: { long: 'use-loader', sets: ['useLoader'] },
+  S: { long: 'sign', sets: ['sign', 'useLoader'] },
   m: { long: 'mapcompat', sets: ['mapcompat'] },
   n: { long: 'nomount', sets: ['nomount'] },
   d: { long: 'debug', sets: ['debug'] },
   l: { long: 'legacy', sets: [] },
 };
-const VALUED = { B: 'base-btf' } as const;
+/** The long name of an option with a value. */
+const BASE_BTF = 'base-btf';
+/** Options with a value, by letter. */
+const VALUED = { B: 'baseBtf', k: 'privateKey', i: 'certificate' } as const;
 /** Its value can only stand behind `=`. */
 const C = 'c';
-const LONG_NAMES = [...Object.values(SWITCHES).map(({ long }) => long), VALUED.B, C];
+const LONG_NAMES = [...Object.values(SWITCHES).map(({ long }) => long), BASE_BTF, C];
 
 /** Long options, without their dashes. */
 export const FLAG_NAMES: readonly string[] = LONG_NAMES;
 
+function isValued(letter: string): letter is keyof typeof VALUED {
+  return Object.hasOwn(VALUED, letter);
+}
+
 /** Splits a command line as getopt_long(3) does: options anywhere, letters together, long names cut short. */
 export function parseFlags(argv: readonly string[]): { readonly flags: Flags; readonly words: string[] } {
   const set = new Set<Switch>();
-  let baseBtf: string | undefined;
+  const values: { baseBtf?: string; privateKey?: string; certificate?: string } = {};
   let c: string | undefined;
   let unknown: string | undefined;
   const words: string[] = [];
@@ -75,22 +87,26 @@ export function parseFlags(argv: readonly string[]): { readonly flags: Flags; re
       const [name = '', value] = word.slice(2).split('=', 2);
       const matches = LONG_NAMES.filter((long) => long.startsWith(name));
       const long = matches.includes(name) ? name : matches.length === 1 ? matches[0] : undefined;
-      if (long === VALUED.B) baseBtf = value ?? argv[++at];
-      else if (long === C) c = value ?? '';
+      if (long === BASE_BTF) {
+        const given = value ?? argv[++at];
+        if (given === undefined) unknown ??= word;
+        else values.baseBtf = given;
+      } else if (long === C) c = value ?? '';
       else {
         const letter = Object.keys(SWITCHES).find((key) => SWITCHES[key]!.long === long);
         if (letter === undefined || value !== undefined) unknown ??= word;
         else apply(letter);
       }
-      if (long === VALUED.B && baseBtf === undefined) unknown ??= word;
     } else {
       for (let i = 1; i < word.length; i++) {
-        if (word[i] === 'B') {
-          baseBtf = i + 1 < word.length ? word.slice(i + 1) : argv[++at];
-          if (baseBtf === undefined) unknown ??= word;
+        const letter = word[i]!;
+        if (isValued(letter)) {
+          const given = i + 1 < word.length ? word.slice(i + 1) : argv[++at];
+          if (given === undefined) unknown ??= word;
+          else values[VALUED[letter]] = given;
           break;
         }
-        if (!apply(word[i]!)) unknown ??= word;
+        if (!apply(letter)) unknown ??= word;
       }
     }
     if (unknown !== undefined) break;
@@ -105,9 +121,12 @@ export function parseFlags(argv: readonly string[]): { readonly flags: Flags; re
       mapcompat: has('mapcompat'),
       nomount: has('nomount'),
       useLoader: has('useLoader'),
+      sign: has('sign'),
       version: has('version'),
       help: has('help'),
-      baseBtf,
+      baseBtf: values.baseBtf,
+      privateKey: values.privateKey,
+      certificate: values.certificate,
       c,
       unknown,
     },

@@ -1,5 +1,6 @@
 /** A program's control flow as a graph in DOT, as `prog dump xlated PROG visual` draws it. */
-import type { ListedInsn } from './listing.ts';
+import { hexText } from '../grammar/bytes.ts';
+import type { ListedInsn, SourceLine } from './listing.ts';
 
 const CLASS_JMP = 5;
 const CLASS_JMP32 = 6;
@@ -53,8 +54,9 @@ function successors(block: Block, at: number, blocks: readonly Block[]): number[
   return op(last) === OP.ja ? [goal()] : [next, goal()];
 }
 
-/** Characters that mean something in a record's label. */
-const escaped = (text: string): string => text.replace(/[<>|&{}]/g, (found) => `\\${found}`);
+/** Characters that mean something in a record's label, in an instruction and in a line of source. */
+const escapedInsn = (text: string): string => text.replace(/[<>|&]/g, (found) => `\\${found}`);
+const escapedSource = (text: string): string => text.replace(/[\\"{}<>| ]/g, (found) => `\\${found}`);
 
 /** What stands beside an instruction where it was asked for. */
 export interface GraphOptions {
@@ -62,28 +64,65 @@ export interface GraphOptions {
   readonly linum: boolean;
 }
 
-function rows(insn: ListedInsn, { opcodes, linum }: GraphOptions): string[] {
-  const out: string[] = [];
-  if (linum && insn.source && insn.source.text !== '') {
-    const { text, file, line, column } = insn.source;
-    out.push(`; ${text} [file:${file} line_num:${line} line_col:${column}]`);
-  }
-  out.push(`${String(insn.index).padStart(4)}: ${insn.text}`);
-  if (opcodes) {
-    out.push(`      ${Array.from(insn.bytes, (byte) => byte.toString(16).padStart(2, '0')).join(' ')}`);
-  }
-  return out;
+/** A line of a label, aligned to the left. */
+const LINE_END = '\\l\\\n';
+const LONGEST_PATH = 32;
+
+/** The end of a long path, cut before a folder's name. */
+function shortened(path: string): string {
+  if (path.length <= LONGEST_PATH) return path;
+  const slash = path.indexOf('/', path.length - LONGEST_PATH);
+  const at = slash < 0 ? path.lastIndexOf('/') : slash < 3 ? 0 : slash;
+  return at <= 0 ? path : `...${path.slice(at)}`;
 }
 
-function blockText(name: string, { insns }: Block, options: GraphOptions): string {
-  const lines = insns.map((insn) =>
-    rows(insn, options)
-      .map((row) => `${escaped(row)}\\l\\\n`)
-      .join(''),
-  );
+function sourceLines(source: SourceLine, linum: boolean): string {
+  if (source.text === '') return '';
+  const file = shortened(source.file);
+  const dots = file !== source.file ? '...' : '';
+  const place = linum
+    ? `; [${dots}${escapedSource(file.slice(dots.length))} line:${source.line} col:${source.column}]${LINE_END}`
+    : '';
+  return `${place}; ${escapedSource(source.text)}${LINE_END}`;
+}
+
+/** @param start where the block's function begins: instructions are counted from there */
+function blockText(
+  name: string,
+  { insns }: Block,
+  start: number,
+  sources: Sources,
+  { opcodes, linum }: GraphOptions,
+): string {
+  let text = '';
+  let said: SourceLine | undefined;
+  for (const insn of insns) {
+    if (text !== '') text += '| ';
+    if (insn.proto !== undefined) text += `; ${insn.proto}:${LINE_END}`;
+    const source = sources(insn.index);
+    if (source && source !== said) {
+      text += sourceLines(source, linum);
+      said = source;
+    }
+    text += `${insn.index - start}: ${escapedInsn(insn.text)}${LINE_END}`;
+    if (opcodes) text += `\\ \\ \\ \\ ${hexText(insn.bytes)}${LINE_END}`;
+  }
   // As bpftool, a block that ends in an instruction of two slots has the mark of a further row.
-  const more = insns.at(-1)?.slots === 2 ? ' | ' : '';
-  return `\t${name} [shape=record,style=filled,label="{${lines.join(' | ')}${more}}"];\n\n`;
+  const more = insns.at(-1)?.slots === 2 ? '| ' : '';
+  return `\t${name} [shape=record,style=filled,label="{\\\n${text}${more}}"];\n\n`;
+}
+
+/** The line of source that an instruction comes from: that of the last instruction before it which has one. */
+type Sources = (index: number) => SourceLine | undefined;
+
+function sourcesOf(insns: readonly ListedInsn[]): Sources {
+  const lines = new Map<number, SourceLine>();
+  let last: SourceLine | undefined;
+  for (const { index, source } of insns) {
+    last = source ?? last;
+    if (last) lines.set(index, last);
+  }
+  return (index) => lines.get(index);
 }
 
 /** The graph of all functions. */
@@ -93,6 +132,7 @@ export function graphText(insns: readonly ListedInsn[], options: GraphOptions): 
     const { slot, index } = insn;
     if (slot.code === CALL && slot.src === PSEUDO_CALL) starts.add(index + 1 + slot.off);
   }
+  const sources = sourcesOf(insns);
   let text = 'digraph "DOT graph for eBPF program" {\n';
   for (const [f, part] of cut(insns, starts).entries()) {
     const blocks = blocksOf(part);
@@ -103,7 +143,9 @@ export function graphText(insns: readonly ListedInsn[], options: GraphOptions): 
       `\t${name(from)}:s -> ${name(to)}:n [style="solid,bold", color=black, weight=10, constraint=true];\n`;
     text += `subgraph "cluster_${f}" {\n\tstyle="dashed";\n\tcolor="black";\n\tlabel="func_${f} ()";\n`;
     text += diamond(ENTRY, 'ENTRY');
-    for (const block of blocks) text += blockText(name(block.number), block, options);
+    for (const block of blocks) {
+      text += blockText(name(block.number), block, part[0]!.index, sources, options);
+    }
     text += diamond(EXIT, 'EXIT');
     text += edge(ENTRY, EXIT + 1);
     for (const [at, block] of blocks.entries()) {

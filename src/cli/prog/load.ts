@@ -54,6 +54,13 @@ async function loadAndLeave(call: Call): Promise<void> {
   const { words } = call;
   words.need(1);
   const file = words.take();
+  if (call.flags.sign) {
+    throw new InputError(
+      'cli-sign',
+      `${file} can't be signed: a signature is of a loader program, and skep loads without one; leave -S, -k and -i out`,
+      { errno: 'EOPNOTSUPP' },
+    );
+  }
   const world = await call.world();
   const object = open(call, world, openObject(call, file), {});
   object.close();

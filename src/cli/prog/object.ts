@@ -61,6 +61,6 @@ export const progObject: ObjectFact = {
        METRIC := { cycles | instructions | l1d_loads | llc_misses | itlb_misses | dtlb_misses }
        OPTIONS := { {-j|--json} [{-p|--pretty}] | {-d|--debug} |
                     {-f|--bpffs} | {-m|--mapcompat} | {-n|--nomount} |
-                    {-L|--use-loader} }
+                    {-L|--use-loader} | [ {-S|--sign } {-k} <private_key.pem> {-i} <certificate.x509> ] }
 `,
 };

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { InputError } from '../../base/error.ts';
 import { createKernel, type EmbeddedKernel, type KernelOptions } from '../../kernel/index.ts';
@@ -22,7 +23,11 @@ function bpfFiles(kernel: EmbeddedKernel): BpfFiles {
   };
   return {
     isBpffs: (folder) => !('errno' in bpffs.list(folder)),
-    exists: (path) => !('errno' in bpffs.get(path)) || !('errno' in bpffs.list(path)),
+    // What is outside is the machine's own: no BPF file system can be mounted there, and that is said of what is there.
+    exists: (path) =>
+      `${path}/`.startsWith(`${ROOT}/`)
+        ? !('errno' in bpffs.get(path)) || !('errno' in bpffs.list(path))
+        : existsSync(path),
     mount: (folder) => {
       throw new InputError(
         'cli-bpffs',
