@@ -10,9 +10,11 @@ import type { Addr, Memory } from './memory/index.ts';
 import type { FdTable, OpenFile } from './objects/fd-table.ts';
 import type { Machine } from './objects/machine.ts';
 import type { KernelObject } from './objects/object.ts';
-import { PerfEvent } from './objects/perf-event.ts';
+import { type PerfCounter, PerfEvent } from './objects/perf-event.ts';
 
 const PAGE = 4096;
+/** `PERF_COUNT_SW_CGROUP_SWITCHES`. */
+const LAST_SOFTWARE = 11;
 
 /** What user space can wait for: edges are reported, as a level would be as long as a record is being written. */
 type Source = RingbufMap | UserRingbufMap | PerfEvent;
@@ -34,19 +36,16 @@ export class EmbeddedSystemCalls implements SystemCalls {
   perf_event_open = (attr: PerfEventAttr): Fd => {
     const { type, config, cpu = -1, pid = -1 } = attr;
     const doing = `opening a perf event of type ${type}, config ${config}, on CPU ${cpu}`;
-    if (type !== PERF_TYPES.PERF_TYPE_SOFTWARE || Number(config) !== PERF_SOFTWARE.PERF_COUNT_SW_BPF_OUTPUT) {
-      throw refuse(
-        doing,
-        'ENOENT',
-        'this kernel has only software events for output (PERF_COUNT_SW_BPF_OUTPUT)',
-      );
-    }
+    const counter = type === PERF_TYPES.PERF_TYPE_SOFTWARE ? counterOf(Number(config)) : undefined;
+    if (counter === undefined) throw refuse(doing, 'ENOENT', 'this kernel has only software events');
     if (cpu === -1 && pid === -1) throw refuse(doing, 'EINVAL', 'an event is of one CPU or of one process');
     if (cpu < -1 || cpu >= this.#state.cpus) {
       throw refuse(doing, 'EINVAL', `the kernel has CPUs 0 to ${this.#state.cpus - 1}`);
     }
     const event = new PerfEvent(this.#state, {
       cpu,
+      counter,
+      disabled: attr.disabled ?? false,
       sampleType: attr.sample_type ?? 0,
       wakeup: attr.wakeup ?? 0,
       watermark: attr.watermark ?? false,
@@ -179,6 +178,19 @@ export class EmbeddedSystemCalls implements SystemCalls {
   close(): void {
     for (const watch of this.#watched.values()) watch.end();
     for (const mapping of [...this.#mappings]) mapping.close();
+  }
+}
+
+/** What a software event counts; `undefined` for one that there is not. */
+function counterOf(config: number): PerfCounter | undefined {
+  switch (config) {
+    case PERF_SOFTWARE.PERF_COUNT_SW_CPU_CLOCK:
+    case PERF_SOFTWARE.PERF_COUNT_SW_TASK_CLOCK:
+      return 'clock';
+    case PERF_SOFTWARE.PERF_COUNT_SW_BPF_OUTPUT:
+      return 'output';
+    default:
+      return Number.isInteger(config) && config >= 0 && config <= LAST_SOFTWARE ? 'nothing' : undefined;
   }
 }
 

@@ -20,8 +20,8 @@ export class PerfEventArrayMap extends ObjectArray<PerfEvent> {
   /**
    * `bpf_perf_event_output`.
    * @param index a slot, or `CURRENT_CPU`
-   * @returns 0; `E2BIG` past the last slot, `ENOENT` for an empty one, `EOPNOTSUPP` for an event of another CPU,
-   *   `ENOSPC` when the sample was lost
+   * @returns 0; `E2BIG` past the last slot, `ENOENT` for an empty one, `EINVAL` for a counter, `EOPNOTSUPP` for an event of
+   *   another CPU, `ENOSPC` when the sample was lost
    */
   output(index: number, data: Uint8Array): Status {
     const { cpu } = this.machine;
@@ -29,7 +29,8 @@ export class PerfEventArrayMap extends ObjectArray<PerfEvent> {
     if (slot >= this.shape.maxEntries) return errno('E2BIG');
     const event = this.slot(slot);
     if (!event) return errno('ENOENT');
-    if (event.cpu !== cpu) return errno('EOPNOTSUPP');
+    if (event.counter !== 'output') return errno('EINVAL');
+    if (!event.runsOn(cpu)) return errno('EOPNOTSUPP');
     return event.write(data) ? 0 : errno('ENOSPC');
   }
 

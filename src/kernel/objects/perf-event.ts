@@ -1,5 +1,6 @@
 /**
- * perf events that programs write samples to (`PERF_COUNT_SW_BPF_OUTPUT`), with their rings. A ring comes to be when it
+ * Software events: counters that programs read, and those that they write samples to (`PERF_COUNT_SW_BPF_OUTPUT`), with
+ * their rings. A ring comes to be when it
  * is mapped, lies in the kernel's memory as Linux lays it out, and goes with the last mapping; before, samples are lost.
  *
  * @see include/uapi/linux/perf_event.h, struct perf_event_mmap_page; kernel/events/ring_buffer.c
@@ -24,10 +25,17 @@ const { PERF_SAMPLE_TID, PERF_SAMPLE_TIME, PERF_SAMPLE_CPU, PERF_SAMPLE_RAW } = 
 /** `size` of `struct perf_event_header` has 16 bits. */
 const MOST = 0xffff;
 
-/** What of `struct perf_event_attr` matters to a ring. */
+/** What an event counts: nanoseconds, or what never happens here; `output` is there to be written to. */
+export type PerfCounter = 'clock' | 'nothing' | 'output';
+
+/** What of `struct perf_event_attr` matters here. */
 export interface PerfEventSpec {
-  /** -1: every CPU. */
+  /** -1: every CPU, of a process. */
   readonly cpu: number;
+  /** Default output. */
+  readonly counter?: PerfCounter;
+  /** It counts nothing, not even the time. */
+  readonly disabled?: boolean;
   /** Bits of `PERF_SAMPLE`; default raw. */
   readonly sampleType?: number;
   /** A reader is woken after so many samples, or bytes with `watermark`; 0: when the ring is half full. */
@@ -55,6 +63,8 @@ interface Ring {
 
 export class PerfEvent extends KernelObject<'perf_event'> {
   readonly cpu: number;
+  readonly counter: PerfCounter;
+  readonly #opened: bigint;
   readonly #machine: Machine;
   readonly #spec: PerfEventSpec;
   readonly #sampleType: number;
@@ -67,9 +77,27 @@ export class PerfEvent extends KernelObject<'perf_event'> {
   constructor(machine: Machine, spec: PerfEventSpec) {
     super('perf_event');
     this.cpu = spec.cpu;
+    this.counter = spec.counter ?? 'output';
+    this.#opened = machine.clock.monotonic();
     this.#machine = machine;
     this.#spec = spec;
     this.#sampleType = spec.sampleType ?? PERF_SAMPLE_RAW;
+  }
+
+  /** Whether it is of that CPU. */
+  isOn(cpu: number): boolean {
+    return this.cpu === -1 || this.cpu === cpu;
+  }
+
+  /** Whether samples can be written to it on that CPU. */
+  runsOn(cpu: number): boolean {
+    return !this.#spec.disabled && this.isOn(cpu);
+  }
+
+  /** What was counted, and the nanoseconds for which it was enabled, which it was all that time. */
+  count(): { readonly count: bigint; readonly enabled: bigint } {
+    const enabled = this.#spec.disabled ? 0n : this.#machine.clock.monotonic() - this.#opened;
+    return { count: this.counter === 'clock' ? enabled : 0n, enabled };
   }
 
   /** Whether there is something to read. */

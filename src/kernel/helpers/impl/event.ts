@@ -4,6 +4,7 @@ import type { HelperImpl, HelperRun } from '../../interpreter/environment.ts';
 import { PerfEventArrayMap } from '../../maps/perf-event-array.ts';
 import { SkBuff } from '../../net/sk-buff.ts';
 import { XdpBuff } from '../../net/xdp-buff.ts';
+import type { PerfEvent } from '../../objects/perf-event.ts';
 import { addr, err, size, u32 } from './values.ts';
 
 const INDEX_MASK = 0xffff_ffffn;
@@ -25,8 +26,8 @@ export const perf_event_output: HelperImpl = (run, _context, mapPointer, flags, 
   return map.output(u32(flags), record);
 };
 
-/** The event that a slot holds, if this processor may read it. */
-function eventOf(run: HelperRun, mapPointer: bigint, flags: bigint): number {
+/** The event that a slot holds, if this processor may read it, or a negative errno. */
+function eventOf(run: HelperRun, mapPointer: bigint, flags: bigint): PerfEvent | number {
   const map = run.map(mapPointer);
   if (!(map instanceof PerfEventArrayMap)) throw new Bug(`a perf event of a map of type ${map.shape.type}`);
   if (flags & ~INDEX_MASK) return err('EINVAL');
@@ -34,16 +35,27 @@ function eventOf(run: HelperRun, mapPointer: bigint, flags: bigint): number {
   if (index >= map.shape.maxEntries) return err('E2BIG');
   const event = map.slot(index);
   if (!event) return err('ENOENT');
-  return event.cpu === run.machine.cpu ? 0 : err('EINVAL');
+  return event.isOn(run.machine.cpu) ? event : err('EINVAL');
 }
 
-/** Events count nothing here: they are there to be written to. */
-export const perf_event_read: HelperImpl = (run, map, flags) => eventOf(run, map, flags);
+/** @returns the count; those that are negative errnos can't be told from them */
+export const perf_event_read: HelperImpl = (run, map, flags) => {
+  const event = eventOf(run, map, flags);
+  return typeof event === 'number' ? event : event.count().count;
+};
 
-/** `sizeof(struct bpf_perf_event_value)`. */
-const VALUE_BYTES = 24;
+/** `struct bpf_perf_event_value`: the count, the time enabled and the time running. */
+const VALUE = { count: 0, enabled: 8, running: 16, size: 24 } as const;
 
 export const perf_event_read_value: HelperImpl = (run, map, flags, to, length) => {
-  run.machine.memory.fill(addr(to), size(length), 0);
-  return u32(length) === VALUE_BYTES ? eventOf(run, map, flags) : err('EINVAL');
+  const { memory } = run.machine;
+  memory.fill(addr(to), size(length), 0);
+  if (u32(length) !== VALUE.size) return err('EINVAL');
+  const event = eventOf(run, map, flags);
+  if (typeof event === 'number') return event;
+  const { count, enabled } = event.count();
+  memory.writeU64(addr(to) + VALUE.count, count);
+  memory.writeU64(addr(to) + VALUE.enabled, enabled);
+  memory.writeU64(addr(to) + VALUE.running, enabled);
+  return 0;
 };

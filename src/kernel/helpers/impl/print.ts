@@ -1,6 +1,6 @@
 /** Text for the trace log and into buffers. @see kernel/trace/bpf_trace.c; kernel/bpf/helpers.c, bpf_snprintf */
 
-import { type BtfTypeId, trySizeOf } from '../../../btf/index.ts';
+import { BTF_KINDS, type Btf, type BtfTypeId, resolveType, trySizeOf } from '../../../btf/index.ts';
 import type { HelperImpl, HelperRun } from '../../interpreter/environment.ts';
 import { type FormatMemory, type FormatProblem, format } from '../format.ts';
 import { SHOW_FLAGS, showValue } from '../show-btf.ts';
@@ -98,19 +98,36 @@ const BTF_PTR = { pointer: 0, type: 8, size: 16 } as const;
 /** Bytes of a value that are looked at; what is behind them shows as zeros. */
 const MOST_SHOWN = 1 << 16;
 
+/** Kinds that have no value to be shown. */
+const VALUELESS: ReadonlySet<string> = new Set(['fwd', 'func', 'func_proto', 'float', 'decl_tag']);
+
+/** The value of a type at an address as text, or a negative errno. */
+function shownValue(
+  run: HelperRun,
+  btf: Btf,
+  id: BtfTypeId,
+  pointer: bigint,
+  flags: number,
+): string | number {
+  const { kind } = resolveType(btf, id);
+  if (kind !== 'void' && VALUELESS.has(kind)) return `<unsupported kind:${BTF_KINDS[kind].id}>`;
+  const length = trySizeOf(btf, id);
+  if (length === undefined) return err('EINVAL');
+  const bytes = formatMemory(run).bytes(pointer, Math.min(length, MOST_SHOWN));
+  return bytes ? showValue(btf, id, bytes, flags) : addressError(pointer);
+}
+
 /** @returns the length that the whole text has, whether or not it fits */
 export const snprintf_btf: HelperImpl = (run, out, outLength, what, whatLength, flags) => {
   const { memory } = run.machine;
   const { btf } = run.kernel.world;
   if (Number(whatLength) !== BTF_PTR.size || flags & ~BigInt(SHOW_FLAGS)) return err('EINVAL');
   const id = memory.view.getInt32(addr(what) + BTF_PTR.type, true);
-  if (!btf || id <= 0 || id >= btf.endId) return err('EINVAL');
+  if (!btf || id === 0) return err('EINVAL');
+  if (id < 0 || id >= btf.endId) return err('ENOENT');
   const pointer = memory.readU64(addr(what) + BTF_PTR.pointer);
-  const length = trySizeOf(btf, id as BtfTypeId);
-  if (length === undefined) return err('EINVAL');
-  const bytes = formatMemory(run).bytes(pointer, Math.min(length, MOST_SHOWN));
-  if (!bytes) return addressError(pointer);
-  const text = showValue(btf, id as BtfTypeId, bytes, Number(flags));
+  const text = shownValue(run, btf, id as BtfTypeId, pointer, Number(flags));
+  if (typeof text === 'number') return text;
   const room = size(outLength);
   const fitting = Math.min(text.length, room - 1);
   for (let i = 0; i < fitting; i++) memory.u8[addr(out) + i] = text.charCodeAt(i);
