@@ -45,6 +45,8 @@ export interface Judgement {
   readonly attr: ProgLoadAttr;
   readonly linux: Answer;
   readonly skep: Answer;
+  /** Milliseconds that each of skep's answers took, of the clock or of the processor (all threads), whichever is less. */
+  readonly skepMs: readonly number[];
 }
 
 /** How programs are loaded. */
@@ -53,6 +55,8 @@ export interface Manner {
   readonly flagsSet?: number;
   readonly flagsCleared?: number;
   readonly capabilities?: Capabilities;
+  /** skep judges so many times, for measuring; 1 when absent. */
+  readonly skepRounds?: number;
   /** Calls it with the effective capabilities of this thread lowered to {@link capabilities}. */
   readonly lowered?: <T>(call: () => T) => T;
 }
@@ -235,7 +239,7 @@ export class TwoKernels implements Kernel {
   }
 
   #load(given: ProgLoadAttr): ProgLoadResult {
-    const { logLevel, flagsSet = 0, flagsCleared = 0, capabilities, lowered } = this.manner;
+    const { logLevel, flagsSet = 0, flagsCleared = 0, capabilities, skepRounds = 1, lowered } = this.manner;
     const leveled = (level: number): ProgLoadAttr => ({
       ...given,
       prog_flags: ((given.prog_flags ?? 0) | flagsSet) & ~flagsCleared,
@@ -271,8 +275,17 @@ export class TwoKernels implements Kernel {
       log: result?.log ?? refusal?.detail ?? '',
       ms: performance.now() - start,
     };
-    const { answer, program } = askSkep(attr, this.objects, capabilities);
-    this.judged.push({ attr, linux, skep: answer });
+    const skepMs: number[] = [];
+    const asked = (): ReturnType<typeof askSkep> => {
+      const used = process.cpuUsage();
+      const said = askSkep(attr, this.objects, capabilities);
+      const { user, system } = process.cpuUsage(used);
+      skepMs.push(Math.min(said.answer.ms, (user + system) / 1000));
+      return said;
+    };
+    const { answer, program } = asked();
+    while (skepMs.length < skepRounds) asked();
+    this.judged.push({ attr, linux, skep: answer, skepMs });
     if (refusal) throw refusal;
     if (program) this.#programs.set(result!.fd, program);
     return result!;
