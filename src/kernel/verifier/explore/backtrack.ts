@@ -35,7 +35,7 @@ export class Wanted {
   }
 
   get empty(): boolean {
-    for (let i = 0; i <= this.frame; i++) {
+    for (let i = this.frame; i >= 0; i--) {
       if ((this.regs[i]! | this.slotsLow[i]! | this.slotsHigh[i]!) !== 0) return false;
     }
     return true;
@@ -290,7 +290,7 @@ function markState(ex: Explorer, state: VerifierState, wanted: Wanted): boolean 
   let changed = false;
   for (let fr = wanted.frame; fr >= 0; fr--) {
     const frame = state.frames[fr]!;
-    for (let i = 0; i < FP; i++) {
+    for (let i = 0; i < FP && wanted.regs[fr] !== 0; i++) {
       if (!wanted.hasReg(i, fr)) continue;
       if (frame.regs[i]!.type !== SCALAR || (frame.preciseRegs & (1 << i)) !== 0) wanted.dropReg(i, fr);
       else {
@@ -298,7 +298,9 @@ function markState(ex: Explorer, state: VerifierState, wanted: Wanted): boolean 
         changed = true;
       }
     }
-    for (const slot of wanted.slotsOf(fr)) {
+    if (!wanted.anySlot(fr)) continue;
+    for (let slot = 0; slot < 64; slot++) {
+      if (!wanted.hasSlot(slot, fr)) continue;
       if (slot >= frame.slots) {
         // Linux's own condition is part of its message.
         const condition = 'i >= func->allocated_stack / BPF_REG_SIZE';
@@ -331,11 +333,13 @@ export function markChain(ex: Explorer, start: VerifierState, wanted: Wanted): b
   let first = start.firstInsnIdx;
   let last = start.insnIdx;
   let next = -1;
+  const { log, insns } = ex;
+  const { wantsStates } = log;
   if (wanted.empty) return false;
   for (;;) {
     let entry = state.history.last;
-    if (ex.log.wantsStates) {
-      ex.log.write(
+    if (wantsStates) {
+      log.write(
         `mark_precise: frame${wanted.frame}: last_idx ${last} first_idx ${first} subseq_idx ${next} \n`,
       );
     }
@@ -347,9 +351,9 @@ export function markChain(ex: Explorer, start: VerifierState, wanted: Wanted): b
       if (skip) skip = false;
       else {
         const known = entry !== null && entry.idx === idx ? entry : null;
-        const insn = ex.insns[idx];
+        const insn = insns[idx];
         if (insn !== undefined) {
-          if (ex.log.wantsStates) logStep(ex, wanted, idx);
+          if (wantsStates) logStep(ex, wanted, idx);
           if (known?.linked) syncLinked(wanted, known.linked);
           if (!undo(ex, wanted, insn, idx, next, known)) {
             markEverything(ex, start);
@@ -448,18 +452,20 @@ export function propagatePrecision(ex: Explorer, old: VerifierState, cur: Verifi
   wanted.reset(cur.curframe);
   for (let fr = old.curframe; fr >= 0; fr--) {
     const frame = old.frames[fr]!;
-    const names: string[] = [];
+    const names: string[] | undefined = ex.log.wantsStates ? [] : undefined;
     for (let i = 0; i < FP; i++) {
-      if (frame.regs[i]!.type !== SCALAR || (frame.preciseRegs & (1 << i)) === 0) continue;
+      if ((frame.preciseRegs & (1 << i)) === 0 || frame.regs[i]!.type !== SCALAR) continue;
       wanted.addReg(i, fr);
-      names.push(`r${i}`);
+      names?.push(`r${i}`);
     }
     for (let slot = 0; slot < frame.slots; slot++) {
-      if (!isScalarSpill(frame, slot) || !frame.isPreciseSlot(slot)) continue;
+      if (!frame.isPreciseSlot(slot) || !isScalarSpill(frame, slot)) continue;
       wanted.addSlot(slot, fr);
-      names.push(`fp${-(slot + 1) * 8}`);
+      names?.push(`fp${-(slot + 1) * 8}`);
     }
-    if (names.length > 0 && ex.log.wantsStates) ex.log.write(`frame ${fr}: propagating ${names.join(',')}\n`);
+    if (names !== undefined && names.length > 0) {
+      ex.log.write(`frame ${fr}: propagating ${names.join(',')}\n`);
+    }
   }
   return markChain(ex, cur, wanted);
 }

@@ -159,7 +159,7 @@ function makeDynptr(ex: Explorer, reg: RegState, type: number, cloneOf: number):
   const refObjId = !isReferenced(type) ? 0 : cloneOf !== 0 ? cloneOf : acquireReference(ex);
   for (let i = 0; i < DYNPTR_SLOTS; i++) {
     frame.setSlot(slot - i, STACK_DYNPTR);
-    frame.spilled[slot - i] = dynptrReg({ type, firstSlot: i === 0 }, id, refObjId);
+    frame.setSpilled(slot - i, dynptrReg({ type, firstSlot: i === 0 }, id, refObjId));
     ex.stackLiveness.write(frame.frameno, slot - i);
   }
 }
@@ -167,7 +167,7 @@ function makeDynptr(ex: Explorer, reg: RegState, type: number, cloneOf: number):
 function forget(ex: Explorer, frame: Frame, slot: number): void {
   for (let i = 0; i < DYNPTR_SLOTS; i++) {
     frame.setSlot(slot - i, STACK_INVALID);
-    frame.spilled[slot - i] = UNINIT;
+    frame.setSpilled(slot - i, UNINIT);
     ex.stackLiveness.write(frame.frameno, slot - i);
   }
 }

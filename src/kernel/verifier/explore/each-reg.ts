@@ -9,7 +9,7 @@ import type { VerifierState } from './state.ts';
  */
 export function changeRegs(state: VerifierState, change: (reg: RegState) => RegState): void {
   for (const frame of state.frames) {
-    const { regs, spilled } = frame;
+    const { regs } = frame;
     for (let i = 0; i < regs.length; i++) {
       const before = regs[i]!;
       const after = change(before);
@@ -17,9 +17,7 @@ export function changeRegs(state: VerifierState, change: (reg: RegState) => RegS
     }
     for (let slot = 0; slot < frame.slots; slot++) {
       if (!frame.isSpill(slot)) continue;
-      const before = spilled[slot]!;
-      const after = change(before);
-      if (after !== before) spilled[slot] = after;
+      frame.setSpilled(slot, change(frame.spilled[slot]!));
     }
   }
 }

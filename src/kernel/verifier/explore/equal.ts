@@ -140,6 +140,8 @@ function regSafe(
   precise: boolean,
   exact: Exactness,
 ): boolean {
+  // The very same record, of which nothing has to be compared across registers.
+  if (old === cur && (old.id | old.refObjId) === 0) return true;
   if (exact === 'exact') return regsExact(rules, old, cur);
   if (old.type === NOT_INIT) return exact === 'subset' || cur.type === NOT_INIT;
   if (old.type !== cur.type) return false;
@@ -193,27 +195,50 @@ function slotScalar(rules: EqualityRules, frame: Frame, slot: number): RegState 
 }
 
 function stackSafe(rules: EqualityRules, old: Frame, cur: Frame, exact: Exactness): boolean {
+  if (exact === 'subset' && rules.allowUninitStack && !rules.allPrecise && !rules.exactScalars) {
+    // Of the other slots the old state knows nothing that the current one could contradict.
+    old.findKnownSlots();
+    return (
+      someStackSafe(rules, old, cur, old.knownLow, 0) && someStackSafe(rules, old, cur, old.knownHigh, 32)
+    );
+  }
   for (let slot = 0; slot < old.slots; slot++) {
-    const oldBase = slot * SLOT_BYTES;
-    if (exact !== 'subset') {
-      if (slot >= cur.slots) return false;
-      for (let b = 0; b < SLOT_BYTES; b++) {
-        if (old.bytes[oldBase + b] !== cur.bytes[oldBase + b]) return false;
-      }
-    }
-    if (slot < cur.slots) {
-      const oldReg = slotScalar(rules, old, slot);
-      const curReg = oldReg === null ? null : slotScalar(rules, cur, slot);
-      if (oldReg !== null && curReg !== null) {
-        if (!regSafe(rules, oldReg, curReg, oldReg !== UNKNOWN_SLOT && old.isPreciseSlot(slot), exact)) {
-          return false;
-        }
-        continue;
-      }
-    }
-    if (!slotSafe(rules, old, cur, slot, exact)) return false;
+    if (!stackSlotSafe(rules, old, cur, slot, exact)) return false;
   }
   return true;
+}
+
+/** @param mask the slots to compare, bit 0 being slot `first` */
+function someStackSafe(rules: EqualityRules, old: Frame, cur: Frame, mask: number, first: number): boolean {
+  for (let rest = mask; rest !== 0; rest &= rest - 1) {
+    const slot = first + 31 - Math.clz32(rest & -rest);
+    if (!stackSlotSafe(rules, old, cur, slot, 'subset')) return false;
+  }
+  return true;
+}
+
+function stackSlotSafe(
+  rules: EqualityRules,
+  old: Frame,
+  cur: Frame,
+  slot: number,
+  exact: Exactness,
+): boolean {
+  const base = slot * SLOT_BYTES;
+  if (slot >= cur.slots) return exact === 'subset' && slotSafe(rules, old, cur, slot, exact);
+  if (old.bytes[base] === STACK_SPILL && cur.bytes[base] === STACK_SPILL) {
+    // All of a register in both.
+    return regSafe(rules, old.spilled[slot]!, cur.spilled[slot]!, old.isPreciseSlot(slot), exact);
+  }
+  if (exact !== 'subset') {
+    for (let b = 0; b < SLOT_BYTES; b++) if (old.bytes[base + b] !== cur.bytes[base + b]) return false;
+  }
+  const oldReg = slotScalar(rules, old, slot);
+  const curReg = oldReg === null ? null : slotScalar(rules, cur, slot);
+  if (oldReg !== null && curReg !== null) {
+    return regSafe(rules, oldReg, curReg, oldReg !== UNKNOWN_SLOT && old.isPreciseSlot(slot), exact);
+  }
+  return slotSafe(rules, old, cur, slot, exact);
 }
 
 function slotSafe(rules: EqualityRules, old: Frame, cur: Frame, slot: number, exact: Exactness): boolean {

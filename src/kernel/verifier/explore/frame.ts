@@ -50,33 +50,64 @@ export class Frame {
   preciseSlotsHigh = 0;
   /** Slots that the frame has used so far. */
   slots = 0;
-  /** `slots * 8` byte types; byte `b` of slot `i` is `bytes[8 * i + b]`. */
-  bytes: Uint8Array;
-  readonly spilled: RegState[];
+  /** `slots * 8` byte types; byte `b` of slot `i` is `bytes[8 * i + b]`. Changed through {@link ownBytes}. */
+  bytes: ArrayLike<number> = NO_BYTES;
+  /** By slot. Changed through {@link setSpilled}. */
+  spilled: readonly RegState[] = [];
+  /** Slots with more than bytes that were never written or of which nothing is known; see {@link findKnownSlots}. */
+  knownLow = 0;
+  knownHigh = 0;
+  private foundKnown = false;
+  /** Another frame may have the same arrays: most copies of a state never change their stack. */
+  private sharesStack = false;
 
-  constructor(callsite: number, frameno: number, subprogno: number) {
+  constructor(
+    callsite: number,
+    frameno: number,
+    subprogno: number,
+    regs: RegState[] = new Array<RegState>(NUM_REGS).fill(UNINIT),
+  ) {
     this.callsite = callsite;
     this.frameno = frameno;
     this.subprogno = subprogno;
-    this.regs = new Array<RegState>(NUM_REGS).fill(UNINIT);
-    this.bytes = NO_BYTES;
-    this.spilled = [];
+    this.regs = regs;
   }
 
   clone(): Frame {
-    const copy = new Frame(this.callsite, this.frameno, this.subprogno);
+    const copy = new Frame(this.callsite, this.frameno, this.subprogno, this.regs.slice());
     copy.kind = this.kind;
     copy.callbackRet = this.callbackRet;
     copy.callbackDepth = this.callbackDepth;
     copy.asyncEntryCount = this.asyncEntryCount;
-    for (let i = 0; i < NUM_REGS; i++) copy.regs[i] = this.regs[i]!;
     copy.preciseRegs = this.preciseRegs;
     copy.preciseSlotsLow = this.preciseSlotsLow;
     copy.preciseSlotsHigh = this.preciseSlotsHigh;
     copy.slots = this.slots;
-    copy.bytes = this.slots === 0 ? NO_BYTES : this.bytes.slice(0, this.slots * SLOT_BYTES);
-    for (let i = 0; i < this.slots; i++) copy.spilled.push(this.spilled[i]!);
+    copy.bytes = this.bytes;
+    copy.spilled = this.spilled;
+    copy.sharesStack = this.sharesStack = true;
     return copy;
+  }
+
+  private unshareStack(): void {
+    if (!this.sharesStack) return;
+    this.bytes = (this.bytes as Uint8Array).slice();
+    this.spilled = this.spilled.slice();
+    this.sharesStack = false;
+  }
+
+  /** The types of the stack's bytes, to be changed: the array is this frame's alone, until the frame is cloned or grows. */
+  ownBytes(): Uint8Array {
+    this.unshareStack();
+    this.foundKnown = false;
+    return this.bytes as Uint8Array;
+  }
+
+  /** Puts a register into a slot; the types of its bytes are the caller's to set. */
+  setSpilled(slot: number, reg: RegState): void {
+    if (this.spilled[slot] === reg) return;
+    this.unshareStack();
+    (this.spilled as RegState[])[slot] = reg;
   }
 
   reg(regno: number): RegState {
@@ -95,10 +126,33 @@ export class Frame {
     if (slots <= this.slots) return;
     if (slots > MAX_SLOTS) throw new Bug(`frame ${this.frameno} grows to ${slots} stack slots`);
     const bytes = new Uint8Array(slots * SLOT_BYTES);
-    bytes.set(this.bytes.subarray(0, this.slots * SLOT_BYTES));
+    bytes.set(this.bytes);
+    const spilled = this.spilled.slice();
+    for (let i = this.slots; i < slots; i++) spilled.push(UNINIT);
     this.bytes = bytes;
-    for (let i = this.slots; i < slots; i++) this.spilled.push(UNINIT);
+    this.spilled = spilled;
+    this.sharesStack = false;
+    this.foundKnown = false;
     this.slots = slots;
+  }
+
+  /** Brings {@link knownLow} and {@link knownHigh} up to date: a remembered state is compared with often, and rarely changes. */
+  findKnownSlots(): void {
+    if (this.foundKnown) return;
+    const { bytes } = this;
+    let low = 0;
+    let high = 0;
+    for (let slot = 0; slot < this.slots; slot++) {
+      const base = slot * SLOT_BYTES;
+      let b = 0;
+      while (b < SLOT_BYTES && (bytes[base + b] === STACK_INVALID || bytes[base + b] === STACK_MISC)) b++;
+      if (b === SLOT_BYTES) continue;
+      if (slot < 32) low |= 1 << slot;
+      else high |= 1 << (slot - 32);
+    }
+    this.knownLow = low;
+    this.knownHigh = high;
+    this.foundKnown = true;
   }
 
   /** Type of byte `b` of slot `slot`. */
@@ -107,7 +161,15 @@ export class Frame {
   }
 
   setSlot(slot: number, type: number): void {
-    this.bytes.fill(type, slot * SLOT_BYTES, (slot + 1) * SLOT_BYTES);
+    this.ownBytes().fill(type, slot * SLOT_BYTES, (slot + 1) * SLOT_BYTES);
+  }
+
+  /** Nothing is known of the slot any more. */
+  forgetSlot(slot: number): void {
+    this.setSpilled(slot, UNINIT);
+    let b = 0;
+    while (b < SLOT_BYTES && this.byteType(slot, b) === STACK_INVALID) b++;
+    if (b < SLOT_BYTES) this.setSlot(slot, STACK_INVALID);
   }
 
   /** Whether the slot holds a spilled register, whole or its low bytes. */

@@ -5,24 +5,27 @@
 export class IdMap {
   private readonly old: number[] = [];
   private readonly cur: number[] = [];
+  /** Pairs known; what the arrays hold behind them is left from before, since to empty an array costs more. */
+  private pairs = 0;
   private fresh = 0;
 
   /** @param lastId the highest id given so far: stand-ins for missing ids are numbered from there */
   reset(lastId: number): void {
-    this.old.length = 0;
-    this.cur.length = 0;
+    this.pairs = 0;
     this.fresh = lastId;
   }
 
   /** Whether `old` may correspond to `cur`; remembers the pair. Zero, no id, corresponds to zero only. */
   match(old: number, cur: number): boolean {
     if (old === 0 || cur === 0) return old === cur;
-    for (let i = 0; i < this.old.length; i++) {
+    const { pairs } = this;
+    for (let i = 0; i < pairs; i++) {
       if (this.old[i] === old) return this.cur[i] === cur;
       if (this.cur[i] === cur) return false;
     }
-    this.old.push(old);
-    this.cur.push(cur);
+    this.old[pairs] = old;
+    this.cur[pairs] = cur;
+    this.pairs = pairs + 1;
     return true;
   }
 

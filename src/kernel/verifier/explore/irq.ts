@@ -73,7 +73,7 @@ function save(ex: Explorer, reg: RegState, kfuncClass: IrqClass): void {
   st.refObjId = acquireIrq(ex);
   st.irq = { kfuncClass };
   frame.setSlot(slot, STACK_IRQ_FLAG);
-  frame.spilled[slot] = st;
+  frame.setSpilled(slot, st);
   ex.stackLiveness.write(frame.frameno, slot);
   ex.log.touchSlot(slot);
 }
@@ -97,7 +97,7 @@ function restore(ex: Explorer, reg: RegState, slot: number, by: IrqClass): void 
       { reason: 'the flags saved last are restored first', errno: 'EACCES' },
     );
   }
-  frame.spilled[slot] = UNINIT;
+  frame.setSpilled(slot, UNINIT);
   frame.setSlot(slot, STACK_INVALID);
   ex.stackLiveness.write(frame.frameno, slot);
   ex.log.touchSlot(slot);

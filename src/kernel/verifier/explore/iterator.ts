@@ -109,7 +109,7 @@ function make(ex: Explorer, reg: RegState, kfunc: Kfunc, btfId: BtfTypeId, slots
     st.refObjId = i === 0 ? id : 0;
     st.iter = { btf: kfunc.btf, btfId, state: 'active', depth: 0 };
     frame.setSlot(slot - i, STACK_ITER);
-    frame.spilled[slot - i] = st;
+    frame.setSpilled(slot - i, st);
     ex.stackLiveness.write(frame.frameno, slot - i);
     ex.log.touchSlot(slot - i);
   }
@@ -138,7 +138,7 @@ function destroy(ex: Explorer, reg: RegState, slot: number, slots: number): void
   const frame = ex.state.frames[reg.frameno]!;
   releaseObject(ex, frame.spilled[slot]!.refObjId);
   for (let i = 0; i < slots; i++) {
-    frame.spilled[slot - i] = UNINIT;
+    frame.setSpilled(slot - i, UNINIT);
     frame.setSlot(slot - i, STACK_INVALID);
     ex.stackLiveness.write(frame.frameno, slot - i);
     ex.log.touchSlot(slot - i);
@@ -174,10 +174,10 @@ function setIter(
   to: 'active' | 'drained',
   depth: number,
 ): void {
-  const { spilled } = state.frames[frameno]!;
-  const copy = spilled[slot]!.clone();
+  const frame = state.frames[frameno]!;
+  const copy = frame.spilled[slot]!.clone();
   if (copy.iter !== null) copy.iter = { ...copy.iter, state: to, depth };
-  spilled[slot] = copy;
+  frame.setSpilled(slot, copy);
 }
 
 /** Iterators that were made in an RCU section are of no use behind its end. */
@@ -189,7 +189,7 @@ export function untrustRcuIterators(state: VerifierState): void {
       if ((st.type & MEM_RCU) === 0) continue;
       const copy = st.clone();
       copy.type = (copy.type & ~(MEM_RCU | PTR_MAYBE_NULL)) | PTR_UNTRUSTED;
-      frame.spilled[slot] = copy;
+      frame.setSpilled(slot, copy);
     }
   }
 }

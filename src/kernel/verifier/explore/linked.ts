@@ -39,7 +39,7 @@ export function collectLinked(ex: Explorer, id: number, linked: LinkedReg[]): vo
       } else {
         const copy = reg.clone();
         copy.id = 0;
-        frame.spilled[index] = copy;
+        frame.setSpilled(index, copy);
       }
     }
   }
@@ -60,7 +60,7 @@ export function syncLinked(state: VerifierState, known: RegState, linked: readon
       const width = ((reg.linkedAdd | known.linkedAdd) & ADD_CONST32) !== 0 ? 32 : 64;
       copy.scalar = alu('add', width, known.scalar, Scalar.known(Math.floor(by / 0x100000000), by | 0));
     }
-    if (slot) frame.spilled[index] = copy;
+    if (slot) frame.setSpilled(index, copy);
     else frame.regs[index] = copy;
   }
 }

@@ -47,14 +47,17 @@ export class LoopVisits {
 
 /** Names the outermost loop that a state is in, with the calls that lead to it; `undefined` outside loops. */
 function loopKey(ex: Explorer, state: VerifierState): string | undefined {
+  const { scc } = ex.plan;
+  let fr = 0;
+  while (scc[insnOf(state, fr)] === 0) if (++fr > state.curframe) return undefined;
   let key = '';
-  for (let fr = 0; fr <= state.curframe; fr++) {
-    const idx = fr === state.curframe ? state.insnIdx : state.frames[fr + 1]!.callsite;
-    const scc = ex.plan.scc[idx]!;
-    if (scc !== 0) return `(${key}${scc})`;
-    key += `${idx},`;
-  }
-  return undefined;
+  for (let outer = 0; outer < fr; outer++) key += `${insnOf(state, outer)},`;
+  return `(${key}${scc[insnOf(state, fr)]})`;
+}
+
+/** Where a frame of the state stands. */
+function insnOf(state: VerifierState, frameno: number): number {
+  return frameno === state.curframe ? state.insnIdx : state.frames[frameno + 1]!.callsite;
 }
 
 /** A loop as the log names it: Linux takes a call at instruction 0 for the end of the calls. */
@@ -98,6 +101,7 @@ export function exitScc(ex: Explorer, state: VerifierState): void {
 
 /** Whether precision marks of the state may still be missing because its loop is not finished. */
 export function hasBackedges(ex: Explorer, state: VerifierState): boolean {
+  if (ex.backedges === 0) return false;
   const key = loopKey(ex, state);
   return key !== undefined && (ex.loops.find(key)?.backedges.length ?? 0) > 0;
 }

@@ -47,7 +47,7 @@ export function widenScalars(ex: Explorer, old: VerifierState, cur: VerifierStat
     for (let slot = 0; slot < Math.min(was.slots, is.slots); slot++) {
       if (!was.isSpill(slot) || !is.isSpill(slot)) continue;
       if (mayWiden(ex.ids, was.spilled[slot]!, is.spilled[slot]!, was.isPreciseSlot(slot))) {
-        is.spilled[slot] = scalarReg();
+        is.setSpilled(slot, scalarReg());
       }
     }
   }

@@ -32,6 +32,8 @@ interface Instance {
   readonly frames: (FrameMasks | undefined)[];
   /** By instruction: it was explored at least once. */
   readonly visited: Uint8Array;
+  /** By instruction: it writes a whole slot of some frame, on every visit so far. */
+  readonly writing: Uint8Array;
   updated: boolean;
   /** A later visit wrote less than an earlier one, so what must be written has to be computed afresh. */
   dropped: boolean;
@@ -44,6 +46,8 @@ export class StackLiveness {
   private writeIdx = 0;
   private readonly pendingLow = new Int32Array(8);
   private readonly pendingHigh = new Int32Array(8);
+  /** Something is pending. */
+  private pending = false;
   private queried: Instance[] = [];
   private queriedState: VerifierState | undefined;
 
@@ -74,6 +78,7 @@ export class StackLiveness {
         length: flow.length,
         frames: [],
         visited: new Uint8Array(flow.length),
+        writing: new Uint8Array(flow.length),
         updated: false,
         dropped: false,
       };
@@ -97,12 +102,15 @@ export class StackLiveness {
   begin(idx: number): void {
     this.running();
     this.writeIdx = idx;
+    if (!this.pending) return;
     this.pendingLow.fill(0);
     this.pendingHigh.fill(0);
+    this.pending = false;
   }
 
   /** The instruction overwrites the whole slot. */
   write(frameno: number, slot: number): void {
+    this.pending = true;
     if (slot < 32) this.pendingLow[frameno]! |= 1 << slot;
     else this.pendingHigh[frameno]! |= 1 << (slot & 31);
   }
@@ -116,6 +124,9 @@ export class StackLiveness {
     const i = this.writeIdx - instance.start;
     const first = instance.visited[i] === 0;
     instance.visited[i] = 1;
+    // Most instructions write nothing and never did.
+    if (!this.pending && instance.writing[i] === 0) return;
+    let writing = 0;
     for (let fr = 0; fr <= instance.depth; fr++) {
       const low = this.pendingLow[fr]!;
       const high = this.pendingHigh[fr]!;
@@ -126,12 +137,14 @@ export class StackLiveness {
       }
       const newLow = first ? low : masks.writes[2 * i]! & low;
       const newHigh = first ? high : masks.writes[2 * i + 1]! & high;
+      writing |= newLow | newHigh;
       if (newLow === masks.writes[2 * i] && newHigh === masks.writes[2 * i + 1]) continue;
       if (!first) instance.dropped = true;
       masks.writes[2 * i] = newLow;
       masks.writes[2 * i + 1] = newHigh;
       instance.updated = true;
     }
+    instance.writing[i] = writing === 0 ? 0 : 1;
   }
 
   /** A path ended or leaves a subprogram: brings the live sets of its call chain up to date. */
@@ -194,6 +207,7 @@ export class StackLiveness {
     for (let fr = 0; fr < instance.depth; fr++) {
       const masks = instance.frames[fr];
       if (masks === undefined) continue;
+      this.pending = true;
       this.pendingLow[fr] = masks.mustWrite[0]!;
       this.pendingHigh[fr] = masks.mustWrite[1]!;
       mayRead(outer, fr, callsite, masks.liveBefore[0]!, masks.liveBefore[1]!);

@@ -50,7 +50,7 @@ export function checkStackRange(
     end = scalar.smaxLo + off + size;
   }
   const frame = ex.state.frames[reg.frameno]!;
-  const { bytes } = frame;
+  const bytes = access === 'write' && !raw ? frame.ownBytes() : frame.bytes;
   if (raw) {
     for (let at = least; at < end; at++) {
       if (bytes[-at - 1] !== STACK_DYNPTR) continue;
@@ -68,12 +68,12 @@ export function checkStackRange(
     const slot = index >> 3;
     const type = bytes[index]!;
     if (type === STACK_ZERO || (type === STACK_INVALID && ex.caps.allowUninitStack)) {
-      if (access === 'write') bytes[index] = STACK_MISC;
+      if (access === 'write') frame.ownBytes()[index] = STACK_MISC;
     } else if (type !== STACK_MISC) {
       const spilled = frame.isSpill(slot) && (frame.spilled[slot]!.type === SCALAR || ex.caps.allowPtrLeaks);
       if (!spilled) refuseRead(ex, regno, least, at, size);
       if (access === 'write') {
-        frame.spilled[slot] = UNKNOWN;
+        frame.setSpilled(slot, UNKNOWN);
         scrubBytes(frame, slot);
       }
     }

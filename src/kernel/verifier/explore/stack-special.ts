@@ -23,7 +23,7 @@ export function destroyDynptrAt(ex: Explorer, frame: Frame, slot: number): void 
   ex.log.touchSlot(first - 1);
   for (const half of [first, first - 1]) {
     frame.setSlot(half, STACK_INVALID);
-    frame.spilled[half] = UNINIT;
+    frame.setSpilled(half, UNINIT);
     ex.stackLiveness.write(frame.frameno, half);
   }
   invalidateRegs(

@@ -55,7 +55,7 @@ export function writeStack(ex: Explorer, frame: Frame, off: number, size: number
   const first = -off - 1;
   const slot = first >> 3;
   const aligned = (off & (SLOT_BYTES - 1)) === 0;
-  const { bytes } = frame;
+  const bytes = frame.ownBytes();
   if (
     !ex.caps.allowPtrLeaks &&
     frame.isSpill(slot) &&
@@ -133,9 +133,9 @@ function scalarToSpill(ex: Explorer, cur: Frame, regno: number, size: number): R
 }
 
 function spill(frame: Frame, slot: number, reg: RegState, size: number): void {
-  const { bytes } = frame;
+  const bytes = frame.ownBytes();
   const base = slot * SLOT_BYTES;
-  frame.spilled[slot] = reg;
+  frame.setSpilled(slot, reg);
   for (let b = SLOT_BYTES - 1; b >= SLOT_BYTES - size; b--) bytes[base + b] = STACK_SPILL;
   for (let b = SLOT_BYTES - size - 1; b >= 0; b--) {
     const type = bytes[base + b];
@@ -145,7 +145,7 @@ function spill(frame: Frame, slot: number, reg: RegState, size: number): void {
 
 /** What a slot kept is overwritten, in part at least. */
 export function scrubSpecial(frame: Frame, slot: number): void {
-  frame.spilled[slot] = UNINIT;
+  frame.setSpilled(slot, UNINIT);
   const base = slot * SLOT_BYTES;
   switch (frame.bytes[base + SLOT_BYTES - 1]) {
     case STACK_SPILL:
@@ -158,9 +158,10 @@ export function scrubSpecial(frame: Frame, slot: number): void {
 
 /** The slot's bytes are known to be initialised and no more. */
 export function scrubBytes(frame: Frame, slot: number): void {
+  const bytes = frame.ownBytes();
   const base = slot * SLOT_BYTES;
   for (let b = 0; b < SLOT_BYTES; b++) {
-    if (frame.bytes[base + b] !== STACK_INVALID) frame.bytes[base + b] = STACK_MISC;
+    if (bytes[base + b] !== STACK_INVALID) bytes[base + b] = STACK_MISC;
   }
 }
 
@@ -177,7 +178,7 @@ export function writeStackVar(
   const end = ptr.scalar.smaxLo + off + size;
   const reg = valueRegno >= 0 ? ex.state.frame().reg(valueRegno) : undefined;
   const zero = reg === undefined ? storedImmediate(ex) === 0 : isNull(reg);
-  const { bytes } = frame;
+  const bytes = frame.ownBytes();
   for (let at = least; at < end; at++) destroyDynptrAt(ex, frame, (-at - 1) >> 3);
   let zeroUsed = false;
   for (let at = least; at < end; at++) {

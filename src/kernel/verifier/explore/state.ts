@@ -83,7 +83,7 @@ export class VerifierState {
 
   /** A copy to explore on its own; history and parent are the caller's to set. */
   copyFrom(other: VerifierState): void {
-    this.frames = other.frames.map((frame) => frame.clone());
+    for (let i = 0; i < other.frames.length; i++) this.frames[i] = other.frames[i]!.clone();
     this.refs = other.refs;
     this.activeLocks = other.activeLocks;
     this.activeLockId = other.activeLockId;

@@ -208,9 +208,7 @@ function cleanStates(ex: Explorer, known: readonly Remembered[], insnIdx: number
 function cleanFrame(ex: Explorer, frame: Frame, fr: number, live: number): void {
   for (let i = 0; i < 10; i++) if ((live & (1 << i)) === 0) frame.regs[i] = UNINIT;
   for (let slot = 0; slot < frame.slots; slot++) {
-    if (ex.stackLiveness.isLive(fr, slot)) continue;
-    frame.setSlot(slot, 0);
-    frame.spilled[slot] = UNINIT;
+    if (!ex.stackLiveness.isLive(fr, slot)) frame.forgetSlot(slot);
   }
 }
 
