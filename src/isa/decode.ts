@@ -25,6 +25,7 @@ import {
   IMM64_KINDS,
   LOAD_ACQUIRE,
   MAX_REG,
+  MODE,
   MOVSX_BITS,
   STORE_RELEASE,
 } from './opcodes.ts';
@@ -108,14 +109,22 @@ export function decodeSlot(slot: Slot, next: Slot | undefined): Insn | SlotProbl
       field: 'code',
       value: slot.code,
       problem: `opcode ${hex(slot.code)} is no instruction`,
-      // Linux looks at the mode of loads before it looks the opcode up.
-      linux:
-        (slot.code & CLASS_MASK) === CLASS.ldx
-          ? 'BPF_LDX uses reserved fields'
-          : `unknown opcode ${slot.code.toString(16).padStart(2, '0')}`,
+      linux: hasReservedLoadMode(slot)
+        ? 'BPF_LDX uses reserved fields'
+        : `unknown opcode ${slot.code.toString(16).padStart(2, '0')}`,
     };
   }
   return interpret(form, slot, next);
+}
+
+/** The bits of a load's opcode that say its mode. */
+const MODE_MASK = 0xe0;
+
+/** Linux looks at the mode and the immediate of loads before it looks the opcode up. */
+function hasReservedLoadMode({ code, imm }: Slot): boolean {
+  if ((code & CLASS_MASK) !== CLASS.ldx) return false;
+  const mode = code & MODE_MASK;
+  return (mode !== MODE.mem && mode !== MODE.memsx) || imm !== 0;
 }
 
 /** Decodes a program that must be valid. @throws InputError `isa-decode` naming the first problem and its place */

@@ -18,7 +18,7 @@ import { type Counts, Log } from './explore/log.ts';
 import { proofs } from './explore/proofs.ts';
 import { addRewrittenStack } from './explore/rewritten-stack.ts';
 import { checkCallChains } from './explore/stack-depth.ts';
-import { checkTailCalls } from './explore/tail-calls.ts';
+import { checkCallsLeft } from './explore/tail-calls.ts';
 import { isGplCompatible } from './license.ts';
 import type { ProgramInput, SourceLine, VerifiedProgram } from './program.ts';
 import { REJECT_CODES, type Refusal, type Rejection, type Verdict } from './rejection.ts';
@@ -112,7 +112,7 @@ function run(program: ProgramInput, environment: VerifyEnvironment, tracing: boo
       removeDead(made, ex);
       refusal = checkFunctionLoads(made, ex, log);
     }
-    refusal ??= checkTailCalls(made, ex, log);
+    refusal ??= checkCallsLeft(made, ex, log);
   }
   const result = refusal === undefined ? seal(made, log, ex!) : reject(made, refusal, log, ex);
   return { result, made, ex, refusal };

@@ -403,8 +403,8 @@ const CALLS: readonly Mistake[] = [
   },
   {
     program: 'sleeps',
-    problem: 'sleepable helper bpf_copy_from_user#148 in non-sleepable prog',
-    reason: 'may sleep',
+    problem: 'helper call might sleep in a non-sleepable prog',
+    reason: 'bpf_copy_from_user() may sleep',
     mend: 'use bpf_probe_read_user()',
   },
   {

@@ -64,9 +64,10 @@ export function checkHelperCall(ex: Explorer, id: number): void {
     });
   }
   if (proto.mightSleep && !inSleepableContext(ex)) {
-    ex.refuse('sleeps', `sleepable helper bpf_${helper}#${id} in ${nonSleepableContext(ex)}`, {
-      reason: `bpf_${helper}() may sleep, and the program can't here`,
-    });
+    const problem = ex.state.inSleepable
+      ? `sleepable helper bpf_${helper}#${id} in ${nonSleepableContext(ex)}`
+      : 'helper call might sleep in a non-sleepable prog';
+    ex.refuse('sleeps', problem, { reason: `bpf_${helper}() may sleep, and the program can't here` });
   }
   const meta = new CallMeta();
   meta.helper = helper;

@@ -57,8 +57,10 @@ function checkGlobalCall(ex: Explorer, subprog: number, mismatch: Errno | undefi
     });
   }
   if (sub.mightSleep && !inSleepableContext(ex)) {
-    ex.refuse('sleeps', `sleepable global function ${name}() called in ${nonSleepableContext(ex)}`, {
-      reason: `${name}() calls something that may sleep`,
+    ex.log.write('global functions that may sleep are not allowed in non-sleepable context,\n');
+    ex.log.write('i.e., in a RCU/IRQ/preempt-disabled section, or in\n');
+    ex.refuse('sleeps', 'a non-sleepable BPF program context', {
+      reason: `${name}() calls something that may sleep, in a ${nonSleepableContext(ex)}`,
     });
   }
   if (mismatch !== undefined) {

@@ -380,8 +380,9 @@ export class Explorer implements EqualityRules {
       const problem = `invalid insn idx ${insnIdx} insn_cnt ${this.insns.length}`;
       return this.refuse('bad-call-target', problem, { errno: 'EFAULT' });
     }
-    const { code, dst } = this.draft.slots[insnIdx]!;
-    const form = FORMS[code]?.form;
+    const { code, dst, src } = this.draft.slots[insnIdx]!;
+    const known = FORMS[code];
+    const form = known?.form;
     if (found.code === 'reserved-field' && (form === 'ld_abs' || form === 'ld_ind')) checkLoadsPackets(this);
     // What a jump compares is looked at before the rest of it.
     if (found.code === 'reserved-field' && form === 'jmp') {
@@ -393,6 +394,13 @@ export class Explorer implements EqualityRules {
       }
       readReg(this, dst);
     }
+    // Of two registers the one that is read is looked at first.
+    const reads =
+      form === 'ldx' ||
+      form === 'stx' ||
+      form === 'atomic' ||
+      (known !== undefined && 'source' in known && known.source === 'reg');
+    if (found.code === 'bad-register' && found.field === 'dst' && reads) readReg(this, src);
     return this.refuse(found.code as RejectCode, found.linux, { reason: found.problem });
   }
 

@@ -73,20 +73,10 @@ function functionPointer(ex: Explorer, off: number): RegState {
 
 /** A variable or function of the kernel, by its type in the kernel's BTF. */
 function kernelSymbol(ex: Explorer, id: number): RegState {
-  const btf = ex.draft.environment.kernelBtf;
-  const type = btf !== undefined && id > 0 && id < btf.endId ? btf.type(id as BtfTypeId) : undefined;
-  if (btf === undefined || type === undefined) {
-    ex.refuse('bad-ldimm64', `ldimm64 insn specified invalid btf_id ${id}.`, {
-      reason: 'the kernel has no type of that number',
-      errno: 'ENOENT',
-    });
-  }
-  if (type.kind === 'func') return memory(0);
-  if (type.kind !== 'var') {
-    ex.refuse('bad-ldimm64', `pseudo btf_id ${id} in ldimm64 isn't KIND_VAR or KIND_FUNC.`, {
-      reason: `the number is that of a ${type.kind}`,
-    });
-  }
+  // What is not a variable or function was refused when loads were resolved.
+  const btf = ex.draft.environment.kernelBtf!;
+  const type = btf.type(id as BtfTypeId);
+  if (type.kind !== 'var') return memory(0);
   const target = resolve(btf, type.type);
   const { kind } = btf.type(target);
   const percpu = perCpuVariables(btf).has(id);

@@ -5,10 +5,11 @@
  * After an instruction only what it touched is shown, so the engine says what is touched.
  */
 
-import type { CallTarget, Imm64 } from '../../../isa/insn.ts';
+import type { CallTarget, Imm64, Insn } from '../../../isa/insn.ts';
 import { kernelInsn } from '../../../isa/kernel-notation.ts';
 import { helperName } from '../../../sys/helper-ids.ts';
 import type { Draft } from '../structure/draft.ts';
+import { textAsWritten } from './as-written.ts';
 import type { Explorer } from './explorer.ts';
 import { FP, type Frame, SLOT_BYTES, STACK_DYNPTR, STACK_ITER, STACK_SPILL } from './frame.ts';
 import type { Plan } from './plan.ts';
@@ -167,12 +168,13 @@ export class Log {
   }
 
   insnText(idx: number): string {
+    const print = (insn: Insn): string =>
+      kernelInsn(insn, {
+        call: (target) => this.callName(target),
+        imm64: (imm) => this.address(idx, imm),
+      });
     const insn = this.draft.insns[idx];
-    if (insn === undefined) return '';
-    return kernelInsn(insn, {
-      call: (target) => this.callName(target),
-      imm64: (imm) => this.address(idx, imm),
-    });
+    return insn === undefined ? textAsWritten(this.draft, idx, print) : print(insn);
   }
 
   /**
@@ -195,6 +197,7 @@ export class Log {
       return name === undefined ? undefined : `bpf_${name}#${target.id}`;
     }
     if (target.kind !== 'kfunc' || target.fdIdx !== 0) return undefined;
+    if (target.btfId === 0) return '#0';
     const type = this.draft.environment.kernelBtf?.type(target.btfId as never);
     return type?.kind === 'func' ? `${type.name}#${target.btfId}` : undefined;
   }

@@ -48,12 +48,38 @@ export function resolveLoads(draft: Draft): Verdict {
   return undefined;
 }
 
-/** A kernel may know the type of a variable whose address it does not tell. */
-function checkSymbol({ environment: { kernelBtf, symbol } }: Draft, idx: number, id: number): Verdict {
-  const known = kernelBtf !== undefined && id > 0 && id < kernelBtf.endId;
-  const type = known ? kernelBtf.type(id as BtfTypeId) : undefined;
-  if (symbol === undefined || (type?.kind !== 'var' && type?.kind !== 'func')) return undefined;
-  if (symbol(type.name) !== undefined) return undefined;
+/** The variable or function of the kernel that the load names by its type. */
+function checkSymbol({ environment }: Draft, idx: number, id: number, btfFd: number): Verdict {
+  const { kernelBtf, symbol } = environment;
+  const refuse = (problem: string, reason: string, errno: 'EINVAL' | 'ENOENT'): Verdict => ({
+    code: 'bad-ldimm64',
+    insn: idx,
+    problem,
+    reason,
+    errno,
+  });
+  if (btfFd !== 0) {
+    const problem = 'invalid module BTF object FD specified.';
+    return refuse(problem, `file descriptor ${btfFd} is no BTF of a kernel module`, 'EINVAL');
+  }
+  if (kernelBtf === undefined) {
+    const problem = 'kernel is missing BTF, make sure CONFIG_DEBUG_INFO_BTF=y is specified in Kconfig.';
+    return refuse(problem, "the kernel's types are not known", 'EINVAL');
+  }
+  if (id >= kernelBtf.endId) {
+    return refuse(
+      `ldimm64 insn specifies invalid btf_id ${id}.`,
+      'the kernel has no type of that number',
+      'ENOENT',
+    );
+  }
+  const type = id === 0 ? undefined : kernelBtf.type(id as BtfTypeId);
+  if (type?.kind !== 'var' && type?.kind !== 'func') {
+    const problem = `pseudo btf_id ${id} in ldimm64 isn't KIND_VAR or KIND_FUNC`;
+    return refuse(problem, `the number is that of a ${type?.kind ?? 'void'}`, 'EINVAL');
+  }
+  // A kernel may know the type of a variable whose address it does not tell.
+  if (symbol === undefined || symbol(type.name) !== undefined) return undefined;
   return {
     code: 'bad-ldimm64',
     insn: idx,
@@ -64,11 +90,12 @@ function checkSymbol({ environment: { kernelBtf, symbol } }: Draft, idx: number,
   };
 }
 
-/** The load, whose reserved fields are looked at only when a path reaches it. */
+/** The load, whose reserved fields and register are looked at only when a path reaches it. */
 function wideLoad({ insns, input }: Draft, idx: number): Insn | undefined {
   if (insns[idx] !== undefined) return insns[idx];
   const bytes = input.insns.slice(idx * SLOT_SIZE, (idx + 2) * SLOT_SIZE);
   bytes.fill(0, 2, 4);
+  bytes[1]! &= 0xf0;
   return decode(bytes).insns[0];
 }
 
@@ -82,7 +109,7 @@ function resolveLoad(draft: Draft, idx: number): Verdict {
     case 'func':
       return undefined;
     case 'btf_id':
-      return checkSymbol(draft, idx, imm.id);
+      return checkSymbol(draft, idx, imm.id, imm.btfFd);
     case 'map_fd':
     case 'map_value':
       fd = imm.fd;
