@@ -105,6 +105,7 @@ export class JudgingKernel implements Kernel {
         btfValueTypeId: attr.btf_value_type_id ?? 0,
       }),
       ...(inner && { inner }),
+      ...(!this.manner.capabilities.perfmon && { unprivileged: true }),
       ...(attr.map_type === 'array' && attr.max_entries === 1 && { contents: this.#contents(fd) }),
     });
     return fd;

@@ -40,7 +40,9 @@ export function progLoad(state: KernelState, attr: ProgLoadAttr): ProgLoadResult
       const object = state.objectAt(fd);
       if (object === undefined) return 'bad-fd';
       const map = state.maps.get(object.id);
-      return map === object ? mapFacts(map) : 'not-a-map';
+      if (map !== object) return 'not-a-map';
+      // Maps have one owner, who may do now what he might when he made them.
+      return state.capabilities.perfmon ? mapFacts(map) : { ...mapFacts(map), unprivileged: true };
     },
     kernelBtf: state.kernelBtf,
     capabilities: state.capabilities,
