@@ -143,6 +143,9 @@ function report(
   if (count === 0 || unexplained > 0) process.exitCode = 1;
 }
 
+/** What only earlier versions of bpftool have in their usage. */
+const OLD_WORDS: ReadonlySet<string> = new Set(['l', 'legacy', 'dev']);
+
 /** A usage text is the same when ours says all that bpftool's says; it may say more. */
 function sameUsage(left: string, right: string): boolean {
   if (!left.includes('Usage: ') || !right.includes('Usage: ')) return false;
@@ -150,9 +153,7 @@ function sameUsage(left: string, right: string): boolean {
   const [ours, ourUsage] = split(right);
   const names = (text: string) => text.match(/[\w/]+/g) ?? [];
   const known = new Set(names(ourUsage));
-  return (
-    before === ours && names(usage).every((word) => known.has(word) || word === 'l' || word === 'legacy')
-  );
+  return before === ours && names(usage).every((word) => known.has(word) || OLD_WORDS.has(word));
 }
 
 function split(text: string): readonly [string, string] {

@@ -1,6 +1,7 @@
 /** One command line of bpftool's grammar, from its words to its exit code. */
 import { resolve } from 'node:path';
 import { Bug, InputError } from '../../base/error.ts';
+import type { EmbeddedKernel } from '../../kernel/index.ts';
 import type { Io } from '../io.ts';
 import { nearest } from '../options.ts';
 import type { World } from '../world/world.ts';
@@ -30,7 +31,8 @@ export async function runCommandLine(
 ): Promise<number> {
   const { flags, words } = parseFlags(argv);
   const out = new Output(io, flags);
-  const opened = new OpenWorld(io, kernel);
+  const worlds = new Worlds(io, kernel);
+  const opened = new OpenWorld(worlds);
   const call: Call = {
     io,
     flags,
@@ -40,14 +42,15 @@ export async function runCommandLine(
     usage: () => mainUsage(out),
   };
   try {
-    return await run(call, flags);
+    return await run(call, flags, worlds);
   } finally {
-    opened.close();
+    opened[Symbol.dispose]();
+    worlds.close();
     out.end();
   }
 }
 
-async function run(call: Call, flags: Flags): Promise<number> {
+async function run(call: Call, flags: Flags, worlds: Worlds): Promise<number> {
   const { out } = call;
   try {
     if (flags.help) {
@@ -65,7 +68,7 @@ async function run(call: Call, flags: Flags): Promise<number> {
       printVersion(out);
       return 0;
     }
-    await select(call);
+    await select(call, worlds);
     return 0;
   } catch (error) {
     return report(call, error);
@@ -111,7 +114,7 @@ function mainUsage(out: Output): void {
 const TOP_WORDS = ['help', 'batch', ...OBJECTS.map(([name]) => name), 'version'];
 
 /** Does what the next words say: one command, or a line of a batch file. */
-async function select(call: Call): Promise<void> {
+async function select(call: Call, worlds: Worlds): Promise<void> {
   const { words, out } = call;
   const word = words.peek();
   const name = word === undefined ? 'help' : TOP_WORDS.find((candidate) => isPrefix(word, candidate));
@@ -123,7 +126,17 @@ async function select(call: Call): Promise<void> {
   if (name === 'help') return mainUsage(out);
   if (name === 'version') return printVersion(out);
   if (name === 'batch') {
-    await runBatch(call, select, (line, error) => void report(line, error));
+    const runLine = async (line: Call) => {
+      const opened = new OpenWorld(worlds);
+      const own: Call = { ...line, world: () => opened.get() };
+      try {
+        await select(own, worlds);
+      } finally {
+        line.usage = own.usage;
+        opened[Symbol.dispose]();
+      }
+    };
+    await runBatch(call, runLine, (line, error) => void report(line, error));
     return;
   }
   const load = OBJECTS.find(([object]) => object === name)?.[1];
@@ -131,36 +144,52 @@ async function select(call: Call): Promise<void> {
   await runObject(await load(), call);
 }
 
-/** The kernel that a command line uses, opened when it is first asked for. */
-class OpenWorld {
+/** Where the worlds of a command line come from; what they share ends with it. */
+class Worlds {
   readonly #io: Io;
   readonly #kernel: 'embedded' | 'linux';
-  #world: Promise<World> | undefined;
-  #open: World | undefined;
+  #shared: EmbeddedKernel | undefined;
 
   constructor(io: Io, kernel: 'embedded' | 'linux') {
     this.#io = io;
     this.#kernel = kernel;
   }
 
-  get(): Promise<World> {
-    this.#world ??= this.#make();
-    return this.#world;
-  }
-
-  async #make(): Promise<World> {
+  async make(): Promise<World> {
     if (this.#kernel === 'linux') {
       const { linuxWorld } = await import('../world/linux.ts');
-      this.#open = linuxWorld();
-    } else if (this.#io.world) this.#open = this.#io.world();
-    else {
-      const { ephemeralWorld } = await import('../world/embedded.ts');
-      this.#open = ephemeralWorld();
+      return linuxWorld();
     }
-    return this.#open;
+    if (this.#io.world) return this.#io.world();
+    const { embeddedWorld, ephemeralKernel } = await import('../world/embedded.ts');
+    this.#shared ??= ephemeralKernel();
+    return embeddedWorld(this.#shared);
   }
 
   close(): void {
+    this.#shared?.close();
+  }
+}
+
+/** The kernel that a command uses, opened when it is first asked for. What the command opened is closed with it. */
+class OpenWorld implements Disposable {
+  readonly #worlds: Worlds;
+  #world: Promise<World> | undefined;
+  #open: World | undefined;
+
+  constructor(worlds: Worlds) {
+    this.#worlds = worlds;
+  }
+
+  get(): Promise<World> {
+    this.#world ??= this.#worlds.make().then((world) => {
+      this.#open = world;
+      return world;
+    });
+    return this.#world;
+  }
+
+  [Symbol.dispose](): void {
     this.#open?.[Symbol.dispose]();
   }
 }

@@ -1,9 +1,10 @@
 import type { Call } from '../grammar/call.ts';
 import { type Listed, list, pinnedJson, pinnedText } from '../grammar/listing.ts';
 import { ownersText, writeOwners } from '../grammar/owners.ts';
-import { everyLink, infoOf, takeLink } from '../grammar/selectors.ts';
+import { everyLink, takeLink } from '../grammar/selectors.ts';
 import type { World } from '../world/world.ts';
-import { linkTail } from './tail.ts';
+import { writeLink } from './json.ts';
+import { linkText } from './text.ts';
 
 /** `link show [LINK]`. */
 export function showLinks(call: Call): Promise<void> {
@@ -11,28 +12,14 @@ export function showLinks(call: Call): Promise<void> {
 }
 
 function show({ out }: Call, world: World, { info, pinned, owners }: Listed<'link'>): void {
-  const { kernel } = world;
-  const tail = linkTail(info, {
-    deviceName: (index) => world.deviceName(index),
-    progType: () => {
-      const fd = kernel.bpf.prog_get_fd_by_id({ prog_id: info.prog_id });
-      const found = infoOf(kernel, fd, 'prog').type;
-      kernel.closeFd(fd);
-      return found;
-    },
-  });
   const { json } = out;
   if (json) {
-    json.startObject().field('id', info.id).field('type', info.type).field('prog_id', info.prog_id);
-    for (const { name, value } of tail) json.field(name, value);
+    json.startObject();
+    writeLink(json, world, info);
     pinnedJson(json, pinned);
     writeOwners(json, owners);
     json.endObject();
     return;
   }
-  const parts = [`${info.id}: ${info.type}`, `prog ${info.prog_id}`];
-  let text = `${parts.join('  ')}  `;
-  for (const field of tail) if (field.text !== undefined) text += `${field.text}  `;
-  text += pinnedText(pinned) + ownersText(owners);
-  out.print(`${text}\n`);
+  out.print(`${linkText(world, info)}${pinnedText(pinned)}${ownersText(owners)}\n`);
 }

@@ -11,7 +11,7 @@ import {
 import type { Call } from '../grammar/call.ts';
 import { attempt, errnoOf, Usage } from '../grammar/refusal.ts';
 import { everyLink, fullName, infoOf } from '../grammar/selectors.ts';
-import { linkTail } from '../link/tail.ts';
+import { netfilterFields, netfilterText } from '../link/names.ts';
 import type { World } from '../world/world.ts';
 import { takeDevice } from './device.ts';
 
@@ -239,13 +239,10 @@ class Listing {
         a.details.priority - b.details.priority ||
         a.details.flags - b.details.flags,
     );
-    for (const { info } of links) {
-      const tail = linkTail(info, { deviceName: () => undefined, progType: () => 'netfilter' });
+    for (const { info, details } of links) {
       out.json?.startObject();
-      for (const { name, value, text } of tail) {
-        if (out.json) out.json.field(name, value);
-        else if (text !== undefined) out.print(text);
-      }
+      if (!out.json) out.print(`\n\t${netfilterText(details)}`);
+      for (const [name, value] of netfilterFields(details)) out.json?.field(name, value);
       this.#field('id', info.prog_id, ` prog_id ${info.prog_id}`);
       out.json?.endObject();
     }

@@ -113,10 +113,9 @@ export function embeddedWorld(
   };
 }
 
-/** A kernel of this command's own, gone with it. */
-export function ephemeralWorld(): World {
-  const kernel = createKernel(kernelOptions());
-  return embeddedWorld(kernel, () => kernel.close());
+/** A kernel of this command line's own. */
+export function ephemeralKernel(): EmbeddedKernel {
+  return createKernel(kernelOptions());
 }
 
 /** What the kernels of the command line are like: as many CPUs as the machine, and the running Linux's types or those of a file. */
