@@ -172,8 +172,9 @@ function iteratorIsActive(cur: VerifierState): boolean {
   return cur.frames[r1.frameno]!.spilled[slot]?.iter?.state === 'active';
 }
 
+/** Rounded towards zero, as in C: offset 0 counts as the first slot. */
 function stackSlotOf(off: number): number {
-  return Math.floor((-off - 1) / SLOT_BYTES);
+  return Math.trunc((-off - 1) / SLOT_BYTES) | 0;
 }
 
 function iteratorDepthsDiffer(old: VerifierState, cur: VerifierState): boolean {
