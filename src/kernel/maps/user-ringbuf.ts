@@ -26,6 +26,8 @@ export class UserRingbufMap extends BpfMap {
   readonly pages: RingPlace;
   /** Called when programs have drained it. */
   onDrain: (() => void) | undefined;
+  /** A program drains it. */
+  busy = false;
 
   constructor(machine: Machine, shape: MapShape) {
     super(machine, shape);
@@ -66,24 +68,26 @@ export class UserRingbufMap extends BpfMap {
   }
 
   /**
-   * The oldest record that is submitted: its address and size in bytes. Records that were given up are passed over.
-   * @returns `undefined` for none; a negative errno where what user space wrote can't be: `EINVAL` for a position that is
-   *   no multiple of 8 or a record beyond it, `E2BIG` for one that is larger than the ring
+   * The oldest record: its address and size in bytes. One that was given up is passed over (`discarded`).
+   * @returns `undefined` for none that is submitted; a negative errno where what user space wrote can't be: `EINVAL` for a
+   *   position that is no multiple of 8 or a record beyond it, `E2BIG` for one that is larger than the ring
    */
-  peekRecord(): { readonly addr: Addr; readonly size: number } | Status | undefined {
+  peekRecord(): { readonly addr: Addr; readonly size: number } | 'discarded' | Status | undefined {
     const produced = this.#produced;
     if (produced % 8 !== 0) return errno('EINVAL');
-    for (let consumed = this.#consumed; consumed < produced; consumed = this.#consumed) {
-      const header = this.#place(consumed);
-      const word = this.machine.memory.readU32(header);
-      const size = word & MOST;
-      const total = recordBytes(size);
-      if (total > produced - consumed) return errno('EINVAL');
-      if (total > this.shape.maxEntries || size > MOST_DYNPTR) return errno('E2BIG');
-      if (word & DISCARD) this.#consumed = consumed + total;
-      else return word & BUSY ? undefined : { addr: at(header, HEADER), size };
+    const consumed = this.#consumed;
+    if (consumed >= produced) return undefined;
+    const header = this.#place(consumed);
+    const word = this.machine.memory.readU32(header);
+    const size = word & MOST;
+    const total = recordBytes(size);
+    if (total > produced - consumed) return errno('EINVAL');
+    if (total > this.shape.maxEntries || size > MOST_DYNPTR) return errno('E2BIG');
+    if (word & DISCARD) {
+      this.#consumed = consumed + total;
+      return 'discarded';
     }
-    return undefined;
+    return word & BUSY ? undefined : { addr: at(header, HEADER), size };
   }
 
   /** Gives a record's room back to the producer. @param size of the oldest record, in bytes */
