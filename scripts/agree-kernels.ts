@@ -36,7 +36,7 @@ export interface Answer {
   readonly crash?: string;
   /** Milliseconds that the answer took. */
   readonly ms: number;
-  /** Of these, processor time; measured of skep's answers that took long. */
+  /** Of these, processor time of all threads; of skep's answers only where they took long. */
   readonly cpuMs?: number;
 }
 
@@ -250,8 +250,10 @@ export class TwoKernels implements Kernel {
     const start = performance.now();
     let result: ProgLoadResult | undefined;
     let refusal: InputError | undefined;
+    let cpuMs = 0;
     const ask = (): void => {
       result = refusal = undefined;
+      const used = process.cpuUsage();
       try {
         const call = (): ProgLoadResult => this.#linux.bpf.prog_load(attr);
         result = lowered ? lowered(call) : call();
@@ -259,6 +261,8 @@ export class TwoKernels implements Kernel {
         if (!(error instanceof InputError)) throw error;
         refusal = error;
       }
+      const { user, system } = process.cpuUsage(used);
+      cpuMs = (user + system) / 1000;
     };
     // A signal that comes while Linux verifies ends the call.
     let tries = 5;
@@ -274,6 +278,7 @@ export class TwoKernels implements Kernel {
       ...(refusal?.errno !== undefined && { errno: refusal.errno }),
       log: result?.log ?? refusal?.detail ?? '',
       ms: performance.now() - start,
+      cpuMs,
     };
     const skepMs: number[] = [];
     const asked = (): ReturnType<typeof askSkep> => {
