@@ -79,6 +79,10 @@ export class PacketFinder {
     const rest = this.#reader.piece?.length;
     return rest !== undefined && rest <= LEAD ? rest : undefined;
   }
+  /** Where the piece goes on, where the reader has no copy of it. */
+  get at(): number {
+    return this.#at;
+  }
   /** Whether the piece has nothing more. */
   get empty(): boolean {
     return this.#at === this.#end;

@@ -9,36 +9,42 @@ import type { Addr, Memory } from '../memory/index.ts';
 const LINE = 64;
 
 /** Bytes of a capture that are read at once: by few processors, and by many, whose pieces are to take no more together. */
-const PIECE = { few: 1 << 20, many: 1 << 18 } as const;
+const PIECE = { few: 1 << 21, many: 1 << 18 } as const;
 const FEW = 8;
 /** Pieces that are on their way, beside one for each processor. */
 const SPARE_SLOTS = 4;
 /** Frames that are not simply in the piece have room in front of each for a header, as records have. */
 export const FRAME_ROOM = 16;
 
+/** What all processors see. */
 export const CONTROL = {
   /** Pieces that the thread that hands out has put into their slots; where it does not do that, 1 lets processors begin. */
   filled: 0,
-  /** Pieces that processors have taken to find their packets. */
-  taken: LINE,
-  /** Pieces of which the packets were found. Whose piece is next may write the carry and the layout. */
-  found: 2 * LINE,
-  /** Pieces that there are; {@link UNKNOWN} before the last one is found. */
-  last: 3 * LINE,
   /** See {@link ENDING}. */
-  ending: 4 * LINE,
+  ending: LINE,
   /** Counts up whenever the thread that hands out has something to see to. */
-  events: 5 * LINE,
+  events: 2 * LINE,
   /** Counts up when records were read out of ring buffers. */
-  drained: 6 * LINE,
+  drained: 3 * LINE,
   /** Counts up whenever a processor may have something to do that waits for another. */
-  moves: 7 * LINE,
-  /** See {@link CARRY}. */
-  carry: 8 * LINE,
-  /** See {@link LAYOUT}. */
-  layout: 9 * LINE,
+  moves: 4 * LINE,
   /** A line for each processor. */
-  processors: 14 * LINE,
+  processors: 5 * LINE,
+} as const;
+
+/** How far the packets of a capture are found: by all processors together, or by one for itself. */
+export const CHAIN = {
+  /** Pieces that processors have taken to find their packets. */
+  taken: 0,
+  /** Pieces of which the packets were found. Whose piece is next may write the carry and the layout. */
+  found: LINE,
+  /** Pieces that there are; {@link UNKNOWN} before the last one is found. */
+  last: 2 * LINE,
+  /** See {@link CARRY}. */
+  carry: 3 * LINE,
+  /** See {@link LAYOUT}. */
+  layout: 4 * LINE,
+  size: 9 * LINE,
 } as const;
 
 /** What the pieces so far have left for the next one. */
@@ -74,7 +80,8 @@ export const PROCESSOR = {
 /** What a processor may ask for, and waits for. */
 export const REQUEST = {
   none: 0,
-  /** To have the rest of a piece's packets found: slot, where the rest begins and ends, where its rows go. Answer: their end. */
+  /** To have the rest of a piece's packets found: slot, where the rest begins and ends, where its rows go.
+   * Answer: the end of the rows, and how far the piece is found. */
   find: 1,
   /** To have it told which of some rows were not run, and why: the first, and the end. */
   tell: 2,
@@ -100,6 +107,13 @@ export const UNKNOWN = -1;
 /** Marks a row, in place of the bytes that are left, of which the packet can't be run. */
 export const NOT_RUN = 0xffff_ffff;
 
+/**
+ * Which processor runs a packet. `flow`: that of its flow, whichever has read it. `own`: the same, and each processor reads
+ * everything for itself, which two or three do in less time than they take to hand packets to each other. `piece`: the one
+ * that has read it.
+ */
+export type Share = 'flow' | 'own' | 'piece';
+
 /** Where everything is. Plain data. */
 export interface Geometry {
   readonly processors: number;
@@ -107,6 +121,8 @@ export interface Geometry {
   readonly piece: number;
   readonly slots: number;
   readonly control: Addr;
+  /** See {@link CHAIN}. */
+  readonly chain: Addr;
   /** {@link LEAD} bytes: the record that the last piece to be found ends in. */
   readonly rest: Addr;
   /** A line for each slot, then for each slot and processor where its rows begin, end, and where the next one goes. */
@@ -119,11 +135,17 @@ export interface Geometry {
 
 export type Sizes = Pick<Geometry, 'processors' | 'piece' | 'slots'>;
 
-export function sizesFor(processors: number): Sizes {
+/** Bytes of a piece. */
+export function pieceFor(processors: number): number {
+  return processors <= FEW ? PIECE.few : PIECE.many;
+}
+
+/** @param piece bytes of one */
+export function sizesFor(processors: number, share: Share, piece: number): Sizes {
   return {
     processors,
-    piece: processors <= FEW ? PIECE.few : PIECE.many,
-    slots: processors + SPARE_SLOTS,
+    piece: lines(piece),
+    slots: share === 'flow' ? processors + SPARE_SLOTS : share === 'piece' ? processors : 1,
   };
 }
 
@@ -140,6 +162,7 @@ export function bytesOf(sizes: Sizes) {
   const { processors, slots } = sizes;
   return {
     control: CONTROL.processors + processors * PROCESSOR.size,
+    chain: CHAIN.size,
     rest: LEAD,
     words: slots * slotWords(sizes),
     rows: slots * 2 * slotRows(sizes) * ROW.size,

@@ -26,6 +26,7 @@ import {
   loop,
   not,
   or,
+  result,
   seq,
   shl,
   shrU,
@@ -39,6 +40,8 @@ import { LENGTH, ROW } from '../batch/row.ts';
 import type { ModuleWriter } from '../jit/wasm/module.ts';
 
 const KEY = 0x6d5a_6d5a;
+
+const ROW_SHIFT = Math.log2(ROW.size);
 
 /** Entries of the table of processors, as most cards have. */
 export const INDIRECTION = 128;
@@ -201,6 +204,30 @@ export function defineDeal(module: ModuleWriter): number {
           again.go,
         ),
       ),
+    );
+  });
+}
+
+/** Moves a processor's rows to the front: `(row, end, cpu)`. @returns the function's index; it returns where they end */
+export function defineKeep(module: ModuleWriter): number {
+  return define(module, { params: 3, results: ['i32'] }, ({ params, local }) => {
+    const [row, end, cpu] = params as [Local, Local, Local];
+    const to = local();
+    return seq(
+      to.set(row.get),
+      block((done) =>
+        loop((again) =>
+          seq(
+            done.goIf(eq(row.get, end.get)),
+            store64(to.get, load64(row.get)),
+            // Without a branch: which way it goes can't be foreseen.
+            to.set(add(to.get, shl(eq(load(row.get, ROW.verdict), cpu.get), i32(ROW_SHIFT)))),
+            row.set(add(row.get, i32(ROW.size))),
+            again.go,
+          ),
+        ),
+      ),
+      result(to.get),
     );
   });
 }

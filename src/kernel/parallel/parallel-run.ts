@@ -26,14 +26,18 @@ import type { Program } from '../objects/program.ts';
 import { mayWait } from '../wasm/native.ts';
 import {
   bytesOf,
+  CHAIN,
   CONTROL,
   ENDING,
   type Geometry,
   NOT_RUN,
   PROCESSOR,
   pieceAddr,
+  pieceFor,
   processorWord,
   REQUEST,
+  type Share,
+  type Sizes,
   SLOT,
   sizesFor,
   slotWord,
@@ -57,6 +61,8 @@ export interface ParallelRunOptions extends Omit<CaptureRunOptions, 'repeat'> {
   readonly threads: ThreadMaker;
   /** Absent where the capture comes by {@link ParallelRun.space}. */
   readonly source?: CaptureSource;
+  /** Bytes of the capture that are read at once; default 2 MiB, and less for many processors. */
+  readonly piece?: number;
 }
 
 /** Bytes that a processor has for its contexts and frames. */
@@ -67,15 +73,18 @@ const RESERVE = 64 * 1024 * 1024;
 const NAP = 5;
 /** Milliseconds that this thread sleeps for room before it lets others of its events happen. */
 const PATIENCE = 50;
-/** Bytes from which a capture's packets stay with who has read them, where nothing depends on it: what it saves is seen. */
-const LARGE = 16 * 1024 * 1024;
+/** Pieces from which packets stay with who has read them, where nothing depends on it: then all have something to do. */
+const PIECES = 8;
+/** Processors that read everything for themselves: more would spend more on that than on handing packets over. */
+const FEW_READERS = 3;
 
 export class ParallelRun {
   readonly #host: CaptureHost;
   readonly #drain: () => void;
   readonly #counts = new Counts();
-  readonly #finder: OddFinder;
-  readonly #geometry: Geometry;
+  /** Of each processor where each reads everything, else one for all. */
+  readonly #geometries: readonly Geometry[];
+  readonly #finders: readonly OddFinder[];
   readonly #words: Int32Array;
   readonly #blocks: Addr[] = [];
   readonly #threads: Thread[] = [];
@@ -103,19 +112,22 @@ export class ParallelRun {
     this.#drain = options.drain ?? (() => {});
     this.#socket = program.facts.type === 'socket_filter';
     this.#source = source;
-    this.#geometry = this.#makeGeometry(cpus);
-    const box = this.#allocate(BOX.size, 'counters');
+    const piece = options.piece ?? pieceFor(cpus);
+    const share = shareOf(all, cpus, source, piece);
+    this.#geometries = this.#makeGeometries(sizesFor(cpus, share, piece), share);
     const tables = this.#allocate(SPREAD.size, 'hash tables');
     memory.write(tables, spreadTables(cpus));
     const scan = new wasm.Instance(new wasm.Module(batchModule(memoryLimits(memory), undefined)), {
       skep: { memory: memory.wasm, programs: new wasm.Table({ element: 'anyfunc', initial: 1 }) },
     }).exports;
-    this.#finder = new OddFinder(memory, this.#geometry, scan as never, name, box);
+    this.#finders = this.#geometries.map((geometry) => {
+      const box = this.#allocate(BOX.size, 'counters');
+      return new OddFinder(memory, geometry, scan as never, name, box);
+    });
     const facts = loopFacts(program, all, effects);
     // A reader on another thread takes a while: rings may be a quarter full whatever their size.
     const rings = facts.rings.map((ring) => ({ ...ring, most: Math.max(ring.most, ring.size / 4) }));
     this.#rings = rings.length > 0;
-    const byFlow = source === undefined || source.size < LARGE || !packetsApart(all);
     const orders = Array.from({ length: cpus }, (_, cpu): ProcessorOrder => {
       const area = this.#allocate(AREA.size, `BPF stack of CPU ${cpu}`);
       const part: MemoryPart = memory.makePart(PART, `CPU ${cpu}`);
@@ -127,8 +139,8 @@ export class ParallelRun {
         programs,
         area,
         part,
-        geometry: this.#geometry,
-        byFlow,
+        geometry: this.#of(this.#geometries, cpu),
+        share,
         tables,
         ...(source && { source: source.from }),
         task: kernel.task,
@@ -141,23 +153,36 @@ export class ParallelRun {
     for (const order of orders) this.#start(options.threads(), order);
   }
 
-  #makeGeometry(cpus: number): Geometry {
-    const sizes = sizesFor(cpus);
-    const bytes = bytesOf(sizes);
-    const geometry: Geometry = {
-      ...sizes,
-      control: this.#allocate(bytes.control, 'control'),
-      rest: this.#allocate(bytes.rest, 'rest of a piece'),
-      words: this.#allocate(bytes.words, 'slots of pieces'),
-      rows: this.#allocate(bytes.rows, 'rows'),
-      pieces: this.#allocate(bytes.pieces, 'pieces of a capture'),
-    };
+  #makeGeometries(sizes: Sizes, share: Share): readonly Geometry[] {
     const { memory } = this.#host.kernel.machine;
-    memory.fill(geometry.control, bytes.control, 0);
-    memory.fill(geometry.words, bytes.words, 0);
-    memory.writeU32(geometry.control + CONTROL.last, UNKNOWN);
-    for (let slot = 0; slot < sizes.slots; slot++) memory.writeU32(slotWord(geometry, slot, SLOT.free), slot);
-    return geometry;
+    const bytes = bytesOf(sizes);
+    const control = this.#zeroed(bytes.control, 'control');
+    return Array.from({ length: share === 'own' ? sizes.processors : 1 }, () => {
+      const geometry: Geometry = {
+        ...sizes,
+        control,
+        chain: this.#zeroed(bytes.chain, 'how far packets are found'),
+        rest: this.#allocate(bytes.rest, 'rest of a piece'),
+        words: this.#zeroed(bytes.words, 'slots of pieces'),
+        rows: this.#allocate(bytes.rows, 'rows'),
+        pieces: this.#allocate(bytes.pieces, 'pieces of a capture'),
+      };
+      memory.writeU32(geometry.chain + CHAIN.last, UNKNOWN);
+      for (let slot = 0; slot < sizes.slots; slot++)
+        memory.writeU32(slotWord(geometry, slot, SLOT.free), slot);
+      return geometry;
+    });
+  }
+
+  /** What a processor has of something that each has, or all have. */
+  #of<T>(each: readonly T[], cpu: number): T {
+    return each[each.length === 1 ? 0 : cpu]!;
+  }
+
+  #zeroed(size: number, owner: string): Addr {
+    const addr = this.#allocate(size, owner);
+    this.#host.kernel.machine.memory.fill(addr, size, 0);
+    return addr;
   }
 
   #allocate(size: number, owner: string): Addr {
@@ -208,20 +233,25 @@ export class ParallelRun {
     return { ...this.#counts, packets };
   }
   get format(): CaptureFormat | undefined {
-    return this.#finder.finder.format;
+    return this.#finders[0]!.finder.format;
   }
   get interfaces(): readonly CaptureInterface[] {
-    return this.#finder.finder.interfaces;
+    return this.#finders[0]!.finder.interfaces;
   }
   get conversions(): ReadonlyMap<string, string> {
-    return this.#finder.finder.conversions;
+    return this.#finders[0]!.finder.conversions;
   }
   get offset(): number {
-    return this.#finder.offset;
+    return Math.min(...this.#finders.map(({ offset }) => offset));
   }
   /** Whether processors read the capture: nothing is put into {@link space}, and {@link runFor} runs. */
   get reads(): boolean {
     return this.#source !== undefined;
+  }
+
+  /** What all have. */
+  get #geometry(): Geometry {
+    return this.#geometries[0]!;
   }
 
   #word(word: number): number {
@@ -288,7 +318,7 @@ export class ParallelRun {
       const request = Atomics.load(this.#words, asked);
       if (request === REQUEST.none) continue;
       try {
-        this.#answer(request, processorWord(this.#geometry, cpu, 0));
+        this.#answer(request, cpu);
       } catch (error) {
         this.#failure = error as Error;
         this.#abort();
@@ -299,12 +329,19 @@ export class ParallelRun {
     }
   }
 
-  #answer(request: number, line: number): void {
+  #answer(request: number, cpu: number): void {
     const { memory } = this.#host.kernel.machine;
+    const line = processorWord(this.#geometry, cpu, 0);
     const subject = (i: number) => memory.readU32(line + PROCESSOR.subject + 4 * i);
     if (request === REQUEST.find) {
-      const end = this.#finder.find(subject(0), subject(1) as Addr, subject(2), subject(3));
-      memory.writeU32(line + PROCESSOR.answer, end);
+      const { rows, at } = this.#of(this.#finders, cpu).find(
+        subject(0),
+        subject(1) as Addr,
+        subject(2),
+        subject(3),
+      );
+      memory.writeU32(line + PROCESSOR.answer, rows);
+      memory.writeU32(line + PROCESSOR.answer + 4, at);
       return;
     }
     for (let row = subject(0); row < subject(1); row += ROW.size) {
@@ -361,6 +398,10 @@ export class ParallelRun {
   /** Sets a word and has processors look. */
   #let(word: number, value: number): void {
     Atomics.store(this.#words, this.#word(word), value);
+    this.#wakeAll();
+  }
+
+  #wakeAll(): void {
     for (const woken of [CONTROL.moves, CONTROL.drained]) {
       Atomics.add(this.#words, this.#word(woken), 1);
       Atomics.notify(this.#words, this.#word(woken));
@@ -383,10 +424,13 @@ export class ParallelRun {
 
   /** Says that no piece follows, and waits for what is under way. @throws InputError when the capture is damaged */
   async end(): Promise<CaptureCounts> {
-    if (!this.reads) this.#let(CONTROL.last, this.#filled);
+    if (!this.reads) {
+      Atomics.store(this.#words, (this.#geometry.chain + CHAIN.last) >> 2, this.#filled);
+      this.#wakeAll();
+    }
     while (!(await this.runFor(PATIENCE)));
     if (this.#failure) throw this.#failure;
-    this.#finder.finish();
+    this.#finders[0]!.finish();
     return this.#counts;
   }
 
@@ -410,7 +454,7 @@ export class ParallelRun {
     this.#abort();
     for (const thread of this.#threads) thread.onAnswer = undefined;
     await Promise.all(this.#threads.map((thread) => thread.terminate()));
-    this.#finder.close();
+    for (const finder of this.#finders) finder.close();
     const { memory } = this.#host.kernel.machine;
     for (const addr of this.#blocks.splice(0)) memory.free(addr);
   }
@@ -418,6 +462,17 @@ export class ParallelRun {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
+}
+
+function shareOf(
+  programs: readonly Program[],
+  cpus: number,
+  source: CaptureSource | undefined,
+  piece: number,
+): Share {
+  if (source === undefined) return 'flow';
+  if (source.size >= PIECES * piece && packetsApart(programs)) return 'piece';
+  return cpus <= FEW_READERS ? 'own' : 'flow';
 }
 
 type WaitAsync = (

@@ -10,6 +10,7 @@ import { type ScanLayout, Scanner } from '../batch/scan-layout.ts';
 import type { Addr, Memory } from '../memory/index.ts';
 import {
   CARRY,
+  CHAIN,
   CONTROL,
   type Geometry,
   LAYOUT,
@@ -33,7 +34,8 @@ export interface FoundPiece {
 }
 
 /** Asks something of the thread that hands out, and waits for the answer; there is none when the run was given up. */
-export type Ask = (request: number, ...subject: readonly number[]) => number | undefined;
+export type Ask = (request: number, ...subject: readonly number[]) => Answer | undefined;
+export type Answer = readonly [number, number];
 
 export interface PieceFinderOptions {
   readonly memory: Memory;
@@ -64,8 +66,8 @@ export class PieceFinder {
     this.#memory = memory;
     this.#geometry = geometry;
     this.#words = new Int32Array(memory.wasm.buffer);
-    this.#carry = geometry.control + CONTROL.carry;
-    this.#layout = geometry.control + CONTROL.layout;
+    this.#carry = geometry.chain + CHAIN.carry;
+    this.#layout = geometry.chain + CHAIN.layout;
     this.#scanner = new Scanner(memory, functions, (this.#layout + LAYOUT.limits) as Addr, box);
   }
 
@@ -75,9 +77,9 @@ export class PieceFinder {
 
   /** Whether there are no more pieces. */
   get over(): boolean {
-    const { control } = this.#geometry;
-    const last = this.#load(control + CONTROL.last);
-    return last !== UNKNOWN && (this.#taken?.piece ?? this.#load(control + CONTROL.taken)) >= last;
+    const { chain } = this.#geometry;
+    const last = this.#load(chain + CHAIN.last);
+    return last !== UNKNOWN && (this.#taken?.piece ?? this.#load(chain + CHAIN.taken)) >= last;
   }
 
   /** Reads, and finds packets, as far as that can be done now. @returns a piece that is found */
@@ -85,7 +87,7 @@ export class PieceFinder {
     if (this.over) return undefined;
     this.#taken ??= this.#take();
     if (this.#taken === undefined) return undefined;
-    if (this.#load(this.#geometry.control + CONTROL.found) !== this.#taken.piece) return undefined;
+    if (this.#load(this.#geometry.chain + CHAIN.found) !== this.#taken.piece) return undefined;
     // Who found the piece before has said whether it was the last one.
     if (this.over) return undefined;
     const { piece, slot, size } = this.#taken;
@@ -99,7 +101,7 @@ export class PieceFinder {
     const geometry = this.#geometry;
     const { read } = this.#options;
     const words = this.#words;
-    const taken = (geometry.control + CONTROL.taken) >> 2;
+    const taken = (geometry.chain + CHAIN.taken) >> 2;
     const filled = this.#load(geometry.control + CONTROL.filled);
     for (;;) {
       const piece = Atomics.load(words, taken);
@@ -146,25 +148,28 @@ export class PieceFinder {
     const at = begin - carried;
     if (carried > 0) memory.copy(at as Addr, geometry.rest, carried);
     let rows = start;
-    let reached = at;
-    if (this.#useLayout()) {
-      rows = this.#scanner.find(at, end, start, most);
-      reached = this.#scanner.at;
-      this.#pass(reached - at, (rows - start) / ROW.size);
-    }
-    const left = end - reached;
-    if (this.#scanner.layout !== undefined && left < LEAD && this.#scanner.begins(reached, end)) {
-      memory.copy(geometry.rest, reached as Addr, left);
-      memory.writeU32(this.#carry + CARRY.size, left);
-    } else {
+    for (let reached: number = at; ; ) {
+      if (this.#useLayout()) {
+        const found = this.#scanner.find(reached, end, rows, most);
+        this.#pass(this.#scanner.at - reached, (found - rows) / ROW.size);
+        reached = this.#scanner.at;
+        rows = found;
+        const left = end - reached;
+        if (left < LEAD && this.#scanner.begins(reached, end)) {
+          memory.copy(geometry.rest, reached as Addr, left);
+          memory.writeU32(this.#carry + CARRY.size, left);
+          break;
+        }
+      }
       const answer = this.#options.ask(REQUEST.find, slot, reached, end, rows);
       if (answer === undefined) return undefined;
-      rows = answer;
+      [rows, reached] = answer;
+      if (reached === end) break;
     }
     if (this.#options.read !== undefined && size < geometry.piece) {
-      Atomics.store(this.#words, (geometry.control + CONTROL.last) >> 2, piece + 1);
+      Atomics.store(this.#words, (geometry.chain + CHAIN.last) >> 2, piece + 1);
     }
-    Atomics.store(this.#words, (geometry.control + CONTROL.found) >> 2, piece + 1);
+    Atomics.store(this.#words, (geometry.chain + CHAIN.found) >> 2, piece + 1);
     return { piece, slot, start, end: rows };
   }
 

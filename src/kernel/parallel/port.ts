@@ -5,7 +5,7 @@ import type { LoopFacts } from '../batch/packet-loop.ts';
 import type { Task } from '../interpreter/environment.ts';
 import type { WasmModule } from '../jit/wasm/host.ts';
 import type { Addr, MemoryPart } from '../memory/index.ts';
-import type { Geometry } from './control.ts';
+import type { Geometry, Share } from './control.ts';
 
 /** A program as another thread gets it. */
 export interface SentProgram {
@@ -27,8 +27,7 @@ export interface ProcessorOrder {
   readonly area: Addr;
   readonly part: MemoryPart;
   readonly geometry: Geometry;
-  /** Rows go to the processor of their flow; else a piece's to the one that has read it. */
-  readonly byFlow: boolean;
+  readonly share: Share;
   /** Tables of the flows' hash. */
   readonly tables: Addr;
   /** Where the processor reads the capture, in the words of who embeds the kernel; absent where it is put into memory. */

@@ -25,6 +25,7 @@ import { XdpBuff } from '../net/xdp-buff.ts';
 import { Grace, type Machine, seededRandom } from '../objects/machine.ts';
 import { createServices } from '../objects/services.ts';
 import {
+  CHAIN,
   CONTROL,
   columnsOf,
   ENDING,
@@ -38,12 +39,15 @@ import {
   UNKNOWN,
 } from './control.ts';
 import { importOf } from './imports.ts';
-import { type FoundPiece, PieceFinder } from './piece-finder.ts';
+import { type Answer, type FoundPiece, PieceFinder } from './piece-finder.ts';
 import type { OpenSource, ProcessorAnswer, ProcessorOrder } from './port.ts';
 import { type SpreadFunctions, spreadModule } from './spread-module.ts';
 
-/** Packets that are run before the thread looks whether it shall end. */
-const STRETCH = 1024;
+/**
+ * Packets that are run before the thread looks whether it shall end: few at first, since V8 puts fast code in place of slow
+ * only when the loop is called again; then more, as long as they don't take long.
+ */
+const STRETCH = { first: 1024, most: 16_384, calls: 64, milliseconds: 5 } as const;
 /** Milliseconds that a thread sleeps at most before it looks again. */
 const NAP = 100;
 /** Times that it looks before it sleeps: some microseconds, which is less than to sleep and be woken takes. */
@@ -67,6 +71,9 @@ class Processor {
   readonly #spread: SpreadFunctions;
   /** The piece of which rows are run next. */
   #turn = 0;
+  #stretches = 0;
+  /** Packets that are run at once. */
+  #most: number = STRETCH.first;
 
   constructor(
     order: ProcessorOrder,
@@ -135,7 +142,7 @@ class Processor {
       geometry: order.geometry,
       functions: this.#loop.functions,
       box: this.#box,
-      slot: order.byFlow || order.source === undefined ? undefined : cpu,
+      slot: slotOf(order),
       ask: (request, ...subject) => this.#ask(request, subject),
       read: order.source === undefined ? undefined : open?.(order.source),
     });
@@ -166,8 +173,9 @@ class Processor {
   }
 
   get #over(): boolean {
-    if (!this.#order.byFlow) return this.#finder.over;
-    const last = Atomics.load(this.#words, this.#at(CONTROL.last));
+    const { geometry, share } = this.#order;
+    if (share !== 'flow') return this.#finder.over;
+    const last = Atomics.load(this.#words, (geometry.chain + CHAIN.last) >> 2);
     return last !== UNKNOWN && this.#turn >= last;
   }
 
@@ -191,7 +199,7 @@ class Processor {
     Atomics.notify(this.#words, events);
   }
 
-  #ask(request: number, subject: readonly number[]): number | undefined {
+  #ask(request: number, subject: readonly number[]): Answer | undefined {
     const { cpu, geometry } = this.#order;
     const line = processorWord(geometry, cpu, 0);
     for (const [i, word] of subject.entries()) this.#memory.writeU32(line + PROCESSOR.subject + 4 * i, word);
@@ -202,19 +210,25 @@ class Processor {
       if (this.#aborted) return undefined;
       Atomics.wait(this.#words, asked, request, NAP);
     }
-    return this.#memory.readU32(line + PROCESSOR.answer);
+    const word = (i: number) => this.#memory.readU32(line + PROCESSOR.answer + 4 * i);
+    return [word(0), word(1)];
   }
 
   /** Runs the packets of a piece, or gives them to their processors. */
   #take({ piece, slot, start, end }: FoundPiece): void {
-    this.#moved();
-    if (this.#order.source === undefined) this.#ring();
-    if (this.#order.byFlow) {
+    const { cpu, share, tables, geometry, source } = this.#order;
+    if (share !== 'own') this.#moved();
+    if (source === undefined) this.#ring();
+    if (share === 'flow') {
       this.#give(piece, slot, start, end);
       return;
     }
-    this.#runRows(start, end);
-    if (this.#order.source === undefined) this.#release(piece, slot);
+    if (share === 'piece') {
+      this.#runRows(start, end);
+      return;
+    }
+    this.#spread.assign(start, end, tables, columnsOf(geometry, slot).counts);
+    this.#runRows(start, this.#spread.keep(start, end, cpu) >>> 0);
   }
 
   #give(piece: number, slot: number, start: number, end: number): void {
@@ -240,8 +254,8 @@ class Processor {
 
   /** Runs the rows that are this processor's of the piece whose turn it is. @returns false where that is not yet known */
   #runColumn(): boolean {
-    const { byFlow, cpu, geometry } = this.#order;
-    if (!byFlow) return false;
+    const { share, cpu, geometry } = this.#order;
+    if (share !== 'flow') return false;
     const piece = this.#turn;
     const slot = piece % geometry.slots;
     if (Atomics.load(this.#words, slotWord(geometry, slot, SLOT.given) >> 2) !== piece + 1) return false;
@@ -266,7 +280,7 @@ class Processor {
     const packets = processorWord(this.#order.geometry, this.#order.cpu, PROCESSOR.packets) >> 2;
     let notRun = 0;
     for (let row = begin; row < end && !this.#aborted; ) {
-      const reached = this.#stretch(row, Math.min(row + STRETCH * ROW.size, end));
+      const reached = this.#stretch(row, Math.min(row + this.#most * ROW.size, end));
       if (reached === row) {
         const ran = this.#odd(row);
         this.#memory.writeU32(row + ROW.left, ran ? 0 : NOT_RUN);
@@ -287,7 +301,10 @@ class Processor {
       (this.#socket ? functions.tallyKept : functions.tally)(row, reached, this.#box);
       this.#counts.take(this.#memory, this.#box, row, reached, !this.#socket);
     }
-    this.#counts.nanoseconds += Math.round((performance.now() - begin) * 1e6);
+    const milliseconds = performance.now() - begin;
+    this.#counts.nanoseconds += Math.round(milliseconds * 1e6);
+    if (milliseconds > STRETCH.milliseconds) this.#most = Math.max(this.#most >> 1, 1);
+    else if (++this.#stretches > STRETCH.calls) this.#most = Math.min(this.#most << 1, STRETCH.most);
     if (fault === undefined) return reached;
     this.#memory.writeU32(reached + ROW.left, 0);
     this.#refuse(fault);
@@ -345,6 +362,11 @@ class Processor {
       Atomics.wait(this.#words, drained, seen, NAP);
     }
   }
+}
+
+/** Where a processor has its pieces; they go round where all processors have to do with each. */
+function slotOf({ share, cpu }: ProcessorOrder): number | undefined {
+  return share === 'flow' ? undefined : share === 'piece' ? cpu : 0;
 }
 
 /** Bytes of a packet, at least: the loop leaves out longer ones only because they don't fit a frame. */

@@ -24,18 +24,28 @@ function pop(list: u32): u32 {
   return element;
 }
 
+/**
+ * Elements that were never used, taken at once where there are other processors: what one processor puts into a map lies
+ * together, not in the cache lines that others write to.
+ */
+const RUN: u32 = 16;
+
 /** @returns an element that was never used, or 0 */
-function takeFresh(map: u32): u32 {
+function takeFresh(map: u32, cpu: u32): u32 {
   const end = load<u32>(map, HASH_FRESH_END);
+  const stride = load<u32>(map, HASH_STRIDE);
   let element = peek(map + HASH_FRESH);
   while (element !== end) {
-    const after = element + load<u32>(map, HASH_STRIDE);
     if (!SHARED) {
-      store<u32>(map, after, HASH_FRESH);
+      store<u32>(map, element + stride, HASH_FRESH);
       return element;
     }
+    const after = min(element + RUN * stride, end);
     const seen = atomic.cmpxchg<u32>(map, element, after, HASH_FRESH);
-    if (seen === element) return element;
+    if (seen === element) {
+      for (let other = after - stride; other !== element; other -= stride) giveFree(map, other, cpu);
+      return element;
+    }
     element = seen;
   }
   return 0;
@@ -46,7 +56,7 @@ export function takeFree(map: u32, cpu: u32): u32 {
   const lists = load<u32>(map, HASH_FREE);
   const own = pop(lists + cpu * FREE_STRIDE);
   if (own !== 0) return own;
-  const fresh = takeFresh(map);
+  const fresh = takeFresh(map, cpu);
   if (fresh !== 0) return fresh;
   const cpus = load<u32>(map, HASH_CPUS);
   for (let i: u32 = 1; i < cpus; i++) {
