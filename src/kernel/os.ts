@@ -4,7 +4,7 @@ import { type Errno, errnoId, errnoName } from '../sys/errno.ts';
 import { MAP_CREATE_FLAGS } from '../sys/flags.ts';
 import type { Fd, Mapping, MmapOptions, PollOptions, SystemCalls } from '../sys/kernel.ts';
 import { PERF_SOFTWARE, PERF_TYPES, type PerfEventAttr } from '../sys/perf.ts';
-import { BpfMap, RingbufMap } from './maps/index.ts';
+import { ArenaMap, BpfMap, RingbufMap } from './maps/index.ts';
 import { UserRingbufMap } from './maps/user-ringbuf.ts';
 import type { Addr, Memory } from './memory/index.ts';
 import type { FdTable, OpenFile } from './objects/fd-table.ts';
@@ -74,7 +74,11 @@ export class EmbeddedSystemCalls implements SystemCalls {
     }
     const length = Math.ceil(options.length / PAGE) * PAGE;
     let addr: Addr | Errno;
-    if (object instanceof BpfMap) {
+    if (object instanceof ArenaMap) {
+      const barred = mode.write ? barrier({ object, mode }, writable) : 'EINVAL';
+      const place = barred ? -errnoId(barred) : object.mapUser(offset, length, options.address);
+      addr = place < 0 ? (errnoName(-place) ?? 'EINVAL') : (place as Addr);
+    } else if (object instanceof BpfMap) {
       const barred = barrier({ object, mode }, writable);
       const place = barred ? -errnoId(barred) : object.userPages(offset, length, writable);
       addr = place < 0 ? (errnoName(-place) ?? 'EINVAL') : (place as Addr);
@@ -84,7 +88,8 @@ export class EmbeddedSystemCalls implements SystemCalls {
       addr = object instanceof PerfEvent ? 'EINVAL' : 'ENODEV';
     }
     if (typeof addr === 'string') throw refuse(doing, addr, REASONS[addr] ?? 'it refuses');
-    const mapping = new EmbeddedMapping(this.#state.memory, file, addr, length, writable, () =>
+    const address = object instanceof ArenaMap ? object.userAddress : undefined;
+    const mapping = new EmbeddedMapping(this.#state.memory, file, { addr, length, writable, address }, () =>
       this.#mappings.delete(mapping),
     );
     this.#mappings.add(mapping);
@@ -229,6 +234,15 @@ class Watch {
   }
 }
 
+/** Where a mapping is in the kernel's memory, and in user space where that matters. */
+interface MappedPlace {
+  readonly addr: Addr;
+  /** Bytes. */
+  readonly length: number;
+  readonly writable: boolean;
+  readonly address: bigint | undefined;
+}
+
 class EmbeddedMapping implements Mapping {
   readonly #memory: Memory;
   readonly #file: OpenFile;
@@ -236,22 +250,18 @@ class EmbeddedMapping implements Mapping {
   readonly #length: number;
   readonly #writable: boolean;
   readonly #ended: () => void;
+  readonly address?: bigint;
   #window: Uint8Array;
   #open = true;
 
-  constructor(
-    memory: Memory,
-    file: OpenFile,
-    addr: Addr,
-    length: number,
-    writable: boolean,
-    ended: () => void,
-  ) {
+  constructor(memory: Memory, file: OpenFile, place: MappedPlace, ended: () => void) {
+    const { addr, length, writable, address } = place;
     this.#memory = memory;
     this.#file = file;
     this.#addr = addr;
     this.#length = length;
     this.#writable = writable;
+    if (address !== undefined) this.address = address;
     this.#ended = ended;
     this.#window = memory.window(addr, length);
     file.object.holdAsUser();
@@ -301,7 +311,9 @@ function refuse(doing: string, errno: Errno, why: string): InputError {
 }
 
 const REASONS: { readonly [E in Errno]?: string } = {
-  EINVAL: 'the length or offset does not suit it, or an array lacks BPF_F_MMAPABLE',
+  EINVAL: 'the length, offset or address does not suit it, or an array lacks BPF_F_MMAPABLE',
+  E2BIG: 'the arena is smaller',
+  ENOMEM: "the kernel's memory has no room for so many pages together",
   ENOTSUPP: 'maps of its type can not be mapped',
   ENODEV: 'it is no file that can be mapped',
   EPERM: 'it is frozen, or that part of it is read-only',

@@ -36,24 +36,98 @@ interface Range {
   readonly count: number;
 }
 
+/** Where arenas are in user space that say nothing of it: each in 4 GiB of its own. */
+const USER_SPACE = 1n << 44n;
+
+/** What user space has mapped: all pages together, whether they are there or not. */
+interface Window {
+  readonly base: Addr;
+  readonly pages: number;
+}
+
 /**
  * Memory that programs and user space share by the page. It has no elements. Its addresses are user space's; programs use
  * the low half of them. What is not there reads as zero, and takes no stores.
+ *
+ * Where user space has mapped it, its pages lie together. Nothing faults there: a page that user space has written to is
+ * there from when the kernel next looks for it, one that it has only read is not.
  */
 export class ArenaMap extends BpfMap {
   /** By number. */
   readonly #pages = new Map<number, Addr>();
   /** Runs of pages that nobody has, by address. */
   #free: Range[];
+  #userAddress: bigint;
+  #window: Window | undefined;
 
   constructor(machine: Machine, shape: MapShape) {
     super(machine, shape);
     this.#free = [{ first: 0, count: shape.maxEntries }];
+    this.#userAddress = shape.extra;
   }
 
-  /** Where user space has it. */
+  /** Where user space has it; 0 as long as that is open. */
   get userAddress(): bigint {
-    return this.shape.extra;
+    return this.#userAddress;
+  }
+
+  /** Pages that user space has addresses for. */
+  get #reach(): number {
+    return Math.min(this.shape.maxEntries, this.#window?.pages ?? this.shape.maxEntries);
+  }
+
+  /**
+   * mmap(2). The first time all pages are laid together.
+   * @param length bytes, whole pages
+   * @param address where user space wants it
+   * @returns where it is in the kernel's memory, or a negative errno: `EINVAL`, `E2BIG` for one that is larger than what is
+   *   there, `ENOMEM` where the kernel's memory has no such room
+   */
+  mapUser(offset: number, length: number, address?: bigint): Addr | Status {
+    if (offset !== 0) return errno('EINVAL');
+    if (length > SPAN) return errno('E2BIG');
+    if (this.#userAddress !== 0n) {
+      const size = this.#window ? this.#window.pages * PAGE : this.shape.maxEntries * PAGE;
+      if (length !== size) return errno(length > size ? 'E2BIG' : 'EINVAL');
+      if (address !== this.#userAddress) return errno('EINVAL');
+    }
+    const start = address ?? USER_SPACE + (BigInt(this.id) << 32n);
+    if (start % BigInt(PAGE) !== 0n || start >> 32n !== (start + BigInt(length) - 1n) >> 32n)
+      return errno('EINVAL');
+    if (this.#window) return this.#window.base;
+    const region = { kind: 'map_value', owner: this.label, access: 'rw' } as const;
+    const base = this.machine.memory.tryAllocate(length, region);
+    if (base === NULL) return errno('ENOMEM');
+    const { memory } = this.machine;
+    memory.fill(base, length, 0);
+    for (const [page, from] of this.#pages) {
+      memory.copy(at(base, page * PAGE), from, PAGE);
+      memory.free(from);
+      this.#pages.set(page, at(base, page * PAGE));
+    }
+    this.#window = { base, pages: length / PAGE };
+    this.#userAddress = start;
+    return base;
+  }
+
+  /** Pages that user space has written to are there. */
+  #admitWritten(): void {
+    for (let page = 0; this.#window && page < this.#reach; page++) this.#present(page);
+  }
+
+  /** Where a page is, which may be there because user space has written to it. */
+  #present(page: number): Addr | undefined {
+    const known = this.#pages.get(page);
+    if (known !== undefined || !this.#window || page >= this.#reach) return known;
+    if (this.shape.flags & MAP_CREATE_FLAGS.BPF_F_SEGV_ON_FAULT) return undefined;
+    const addr = at(this.#window.base, page * PAGE);
+    const { u8 } = this.machine.memory;
+    let i = 0;
+    while (i < PAGE && u8[addr + i] === 0) i++;
+    if (i === PAGE || !this.#isFree(page, 1)) return undefined;
+    this.#take(page, 1);
+    this.#pages.set(page, addr);
+    return addr;
   }
 
   get #low(): number {
@@ -66,19 +140,20 @@ export class ArenaMap extends BpfMap {
    * @returns the first page's address in user space; 0 when they are not free
    */
   allocatePages(address: bigint, count: number): bigint {
-    if (count === 0 || count > this.shape.maxEntries) return 0n;
+    if (count === 0 || count > this.#reach) return 0n;
+    this.#admitWritten();
     let first: number | undefined;
     if (address === 0n) first = this.#bestFit(count)?.first;
     else if (address % BigInt(PAGE) === 0n) {
       first = this.#pageOf(address);
-      if (first > this.shape.maxEntries - count || !this.#isFree(first, count)) first = undefined;
+      if (first > this.#reach - count || !this.#isFree(first, count)) first = undefined;
     }
     if (first === undefined) return 0n;
     const taken: Addr[] = [];
     for (let i = 0; i < count; i++) {
-      const page = this.#allocate();
+      const page = this.#allocate(first + i);
       if (page === NULL) {
-        for (const addr of taken) this.machine.memory.free(addr);
+        for (const addr of taken) this.#release(addr);
         return 0n;
       }
       taken.push(page);
@@ -91,13 +166,14 @@ export class ArenaMap extends BpfMap {
   /** `bpf_arena_free_pages`. */
   freePages(address: bigint, count: number): void {
     if (count === 0 || address === 0n) return;
+    this.#admitWritten();
     const first = this.#pageOf(address);
-    const end = Math.min(this.shape.maxEntries, first + count);
+    const end = Math.min(this.#reach, first + count);
     for (let page = first; page < end; page++) {
       const addr = this.#pages.get(page);
       if (addr === undefined) continue;
       this.#pages.delete(page);
-      this.machine.memory.free(addr);
+      this.#release(addr);
     }
     if (first < end) this.#give(first, end - first);
   }
@@ -105,15 +181,28 @@ export class ArenaMap extends BpfMap {
   /** `bpf_arena_reserve_pages`: nobody is given them any more. */
   reservePages(address: bigint, count: number): Status {
     if (count === 0) return 0;
+    this.#admitWritten();
     const first = this.#pageOf(address);
-    if (first + count > this.shape.maxEntries) return errno('EINVAL');
+    if (first + count > this.#reach) return errno('EINVAL');
     if (!this.#isFree(first, count)) return errno('EBUSY');
     this.#take(first, count);
     return 0;
   }
 
-  #allocate(): Addr {
-    return this.machine.memory.tryAllocate(PAGE, { kind: 'map_value', owner: this.label, access: 'rw' });
+  /** A page of zeros. */
+  #allocate(page: number): Addr {
+    const { memory } = this.machine;
+    if (!this.#window) {
+      return memory.tryAllocate(PAGE, { kind: 'map_value', owner: this.label, access: 'rw' });
+    }
+    const addr = at(this.#window.base, page * PAGE);
+    memory.fill(addr, PAGE, 0);
+    return addr;
+  }
+
+  #release(page: Addr): void {
+    if (this.#window) this.machine.memory.fill(page, PAGE, 0);
+    else this.machine.memory.free(page);
   }
 
   #pageOf(address: bigint): number {
@@ -124,7 +213,8 @@ export class ArenaMap extends BpfMap {
   #bestFit(count: number): Range | undefined {
     let best: Range | undefined;
     for (const range of this.#free) {
-      if (range.count >= count && (best === undefined || range.count < best.count)) best = range;
+      const reached = Math.min(range.count, this.#reach - range.first);
+      if (reached >= count && (best === undefined || range.count < best.count)) best = range;
     }
     return best;
   }
@@ -161,7 +251,7 @@ export class ArenaMap extends BpfMap {
   /** Where a byte is in the kernel's memory, or `NULL`. @param address the low half of it, or the whole */
   place(address: number): Addr {
     const offset = (address - this.#low) >>> 0;
-    const page = this.#pages.get(offset >>> 12);
+    const page = this.#present(offset >>> 12);
     return page === undefined ? NULL : at(page, offset & (PAGE - 1));
   }
 
@@ -205,11 +295,11 @@ export class ArenaMap extends BpfMap {
       throw this.#segmentationFault(address, 'is outside of it');
     }
     const page = Number(offset / BigInt(PAGE));
-    if (!this.#pages.has(page)) {
+    if (this.#present(page) === undefined) {
       if (this.shape.flags & MAP_CREATE_FLAGS.BPF_F_SEGV_ON_FAULT) {
         throw this.#segmentationFault(address, 'has no page, and BPF_F_SEGV_ON_FAULT says to make none');
       }
-      const made = this.#allocate();
+      const made = this.#allocate(page);
       if (made === NULL) throw this.#segmentationFault(address, 'can get no page');
       this.#take(page, 1);
       this.#pages.set(page, made);
@@ -241,7 +331,8 @@ export class ArenaMap extends BpfMap {
   }
 
   override destroy(): void {
-    for (const page of this.#pages.values()) this.machine.memory.free(page);
+    if (this.#window) this.machine.memory.free(this.#window.base);
+    else for (const page of this.#pages.values()) this.machine.memory.free(page);
     this.#pages.clear();
     super.destroy();
   }

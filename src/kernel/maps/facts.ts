@@ -278,7 +278,6 @@ export const MAP_FACTS = {
     flags: F.BPF_F_MMAPABLE | F.BPF_F_SEGV_ON_FAULT | F.BPF_F_NO_USER_CONV,
     needs: 'bpf',
     extra: 'address in user space, a multiple of 4096',
-    waitsFor: 'arena pointers in programs',
   },
 } as const satisfies Partial<Record<MapType, MapTypeFacts>>;
 
