@@ -433,6 +433,11 @@ export interface MmapOptions {
   readonly offset?: number;
   /** Default false. On Linux, writing to memory that is not writable ends the process. */
   readonly writable?: boolean;
+  /**
+   * Where user space has it; default anywhere. An arena with a `map_extra`, or one that was mapped before, is mapped there
+   * and nowhere else.
+   */
+  readonly address?: bigint;
 }
 
 /** Memory that is shared with a kernel and its programs. */
@@ -442,6 +447,8 @@ export interface Mapping extends Disposable {
    * views of where it was are then empty. After {@link close} it reads as zeros or is empty.
    */
   readonly bytes: Uint8Array;
+  /** Where user space has it: what pointers into an arena are counted from. */
+  readonly address?: bigint;
   close(): void;
 }
 
