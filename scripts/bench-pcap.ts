@@ -9,14 +9,16 @@
  *
  *   pcap_mpps       million packets a second of the 5-tuple parser (`five_tuple` of bench/capture.c), one processor
  *   pcap_flows_mpps the same of `count_flows`, which keeps a hash map of flows
- *   cpus2_ratio     two processors (`--cpus 2`) against one, of `count_flows`: what a program does with a packet is shared out,
- *                   while one thread finds the packets for all
- *   cpus2_parse_ratio   the same of the 5-tuple parser, which is done with a packet sooner than it is found
+ *   cpus2_ratio     two processors (`--cpus 2`) against one, of the 5-tuple parser
+ *   cpus2_flows_ratio   the same of `count_flows`, of which each flow's packets go to one processor
+ *   cpus2_ceiling   two processes at once, each on one processor, against one: what the machine has for a second processor
+ *   cpus2_cpu_ratio processor time, user's and system's, of a run on two processors against one's, start-up included
+ *   first_packet_ms, first_packet_ratio   a whole `skep run` of one packet, and that against `node -e 0`
  *   pcap_rss_mb     most memory that the whole process had, in MB; with --large over a capture of 10 GB
  */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { closeSync, existsSync, mkdtempSync, openSync, rmSync, statSync, writeSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { CaptureWriter } from '../src/pcap/index.ts';
@@ -92,35 +94,63 @@ interface Answer {
   readonly elapsed_ms: number;
   readonly verdicts: readonly { readonly name: string; readonly packets: number }[];
   readonly maxRss: number;
+  /** Milliseconds of processor time, of the user and of the system. */
+  readonly cpu: number;
 }
 
-/** Has the child tell at its end how much memory it had. */
-const TELL_MEMORY =
-  "data:text/javascript,process.on('exit',()=>process.stderr.write('maxRSS '+process.resourceUsage().maxRSS))";
+/** Has the child tell at its end how much memory and time of processors it had. */
+const TELL =
+  "data:text/javascript,process.on('exit',()=>{const{maxRSS,userCPUTime,systemCPUTime}=process.resourceUsage();" +
+  "process.stderr.write('used '+maxRSS+' '+(userCPUTime+systemCPUTime))})";
+
+function argvOf(program: string, capture: string, options: readonly string[]): string[] {
+  const argv = ['--import', TELL, CLI, 'run', OBJECT, program, '--pcap', capture, '--json'];
+  return [...argv, '--map', 'protocols', ...options];
+}
+
+function answerOf(status: number | null, stdout: string, stderr: string): Answer {
+  const [, maxRss, cpu] = /used (\d+) (\d+)/.exec(stderr) ?? [];
+  if (status !== 0 || maxRss === undefined || cpu === undefined) {
+    throw new Error(`skep run ended with ${status}: ${stdout}${stderr}`);
+  }
+  return { ...(JSON.parse(stdout) as Answer), maxRss: Number(maxRss) * 1024, cpu: Number(cpu) / 1000 };
+}
 
 function run(program: string, capture: string, options: readonly string[] = []): Answer {
-  const argv = [
-    '--import',
-    TELL_MEMORY,
-    CLI,
-    'run',
-    OBJECT,
-    program,
-    '--pcap',
-    capture,
-    '--json',
-    '--map',
-    'protocols',
-    ...options,
-  ];
-  const { status, stdout, stderr } = spawnSync(process.execPath, argv, {
+  const { status, stdout, stderr } = spawnSync(process.execPath, argvOf(program, capture, options), {
     encoding: 'utf8',
     maxBuffer: 1 << 28,
   });
-  const maxRss = /maxRSS (\d+)/.exec(stderr)?.[1];
-  if (status !== 0 || maxRss === undefined)
-    throw new Error(`skep run ended with ${status}: ${stdout}${stderr}`);
-  return { ...(JSON.parse(stdout) as Answer), maxRss: Number(maxRss) * 1024 };
+  return answerOf(status, stdout, stderr);
+}
+
+/** The same, beside others. */
+function begin(program: string, capture: string): Promise<Answer> {
+  const child = spawn(process.execPath, argvOf(program, capture, []), { stdio: ['ignore', 'pipe', 'pipe'] });
+  const texts = { stdout: '', stderr: '' };
+  for (const stream of ['stdout', 'stderr'] as const) {
+    child[stream].setEncoding('utf8').on('data', (text: string) => {
+      texts[stream] += text;
+    });
+  }
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (status) => {
+      try {
+        resolve(answerOf(status, texts.stdout, texts.stderr));
+      } catch (error) {
+        reject(error);
+      }
+    });
+  });
+}
+
+/** Milliseconds of a whole process. */
+function wholeProcess(argv: readonly string[]): number {
+  const start = performance.now();
+  const { status, stderr } = spawnSync(process.execPath, argv, { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`${argv.join(' ')} ended with ${status}: ${stderr}`);
+  return performance.now() - start;
 }
 
 function median(numbers: readonly number[]): number {
@@ -138,6 +168,10 @@ try {
   const packets = makeCapture(capture, Number(values.packets), 0);
   console.log(`${packets} packets, ${(statSync(capture).size / 1e6).toFixed(0)} MB`);
   const speeds: Record<string, number[]> = {};
+  const note = (key: string, value: number) => {
+    speeds[key] ??= [];
+    speeds[key].push(value);
+  };
   let memory = 0;
   // What a round takes is read once before, so that it is in the page cache.
   run('five_tuple', capture);
@@ -146,18 +180,38 @@ try {
       for (const cpus of [1, 2]) {
         const answer = run(program, capture, ['--cpus', `${cpus}`]);
         if (answer.packets !== packets) throw new Error(`${program} ran on ${answer.packets} of ${packets}`);
-        const key = `${program} ${cpus}`;
-        speeds[key] ??= [];
-        speeds[key].push(packets / answer.elapsed_ms / 1000);
+        note(`${program} ${cpus}`, packets / answer.elapsed_ms / 1000);
+        note(`${program} ${cpus} cpu`, answer.cpu);
         if (cpus === 1) memory = Math.max(memory, answer.maxRss);
       }
     }
+    const both = await Promise.all([begin('five_tuple', capture), begin('five_tuple', capture)]);
+    note(
+      'five_tuple both',
+      both.reduce((sum, { elapsed_ms }) => sum + packets / elapsed_ms / 1000, 0),
+    );
   }
-  const speed = (program: string, cpus: number) => median(speeds[`${program} ${cpus}`]!);
-  figure('pcap_mpps', speed('five_tuple', 1));
-  figure('pcap_flows_mpps', speed('count_flows', 1));
-  figure('cpus2_ratio', speed('count_flows', 2) / speed('count_flows', 1), 2);
-  figure('cpus2_parse_ratio', speed('five_tuple', 2) / speed('five_tuple', 1), 2);
+  const of = (key: string) => median(speeds[key]!);
+  for (const key of Object.keys(speeds)) {
+    console.log(`  ${key.padEnd(18)} ${speeds[key]!.map((value) => value.toFixed(1)).join(' ')}`);
+  }
+  console.log(
+    `load average ${loadavg()[0]!.toFixed(1)}: million packets a second, and milliseconds of processors`,
+  );
+  figure('pcap_mpps', of('five_tuple 1'));
+  figure('pcap_flows_mpps', of('count_flows 1'));
+  figure('cpus2_ratio', of('five_tuple 2') / of('five_tuple 1'), 2);
+  figure('cpus2_flows_ratio', of('count_flows 2') / of('count_flows 1'), 2);
+  figure('cpus2_ceiling', of('five_tuple both') / of('five_tuple 1'), 2);
+  figure('cpus2_cpu_ratio', of('five_tuple 2 cpu') / of('five_tuple 1 cpu'), 2);
+  const one = join(folder, 'one.pcap');
+  makeCapture(one, 1, 0);
+  for (let round = 0; round < 3 * Number(values.rounds); round++) {
+    note('first packet', wholeProcess([CLI, 'run', OBJECT, 'five_tuple', '--pcap', one]));
+    note('node', wholeProcess(['-e', '0']));
+  }
+  figure('first_packet_ms', of('first packet'), 0);
+  figure('first_packet_ratio', of('first packet') / of('node'), 2);
   if (values.large) {
     const large = join(folder, 'large.pcap');
     rmSync(capture);
