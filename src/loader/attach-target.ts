@@ -12,7 +12,7 @@ export type TargetAttr = Pick<ProgLoadAttr, 'attach_btf_id' | 'attach_btf_obj_fd
 };
 
 /** What the kernel calls the type of a target, where it is not the function itself. */
-const NAMING: { readonly [A in AttachType]?: { readonly prefix: string; readonly kind: BtfKind } } = {
+export const NAMING: { readonly [A in AttachType]?: { readonly prefix: string; readonly kind: BtfKind } } = {
   trace_raw_tp: { prefix: 'btf_trace_', kind: 'typedef' },
   lsm_mac: { prefix: 'bpf_lsm_', kind: 'func' },
   lsm_cgroup: { prefix: 'bpf_lsm_', kind: 'func' },

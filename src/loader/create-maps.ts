@@ -178,7 +178,8 @@ function createAttr(context: MapContext, map: MapSpec): MapCreateAttr {
   };
 }
 
-function maxEntries(kernel: Kernel, map: MapSpec, override: number | undefined): number {
+/** How many entries a map is made with: rings are whole pages, perf event arrays have one for each processor. */
+export function maxEntries(kernel: Kernel, map: MapSpec, override: number | undefined): number {
   const wanted = override ?? map.maxEntries;
   if (map.type === 'perf_event_array' && wanted === 0) return kernel.possibleCpus;
   if (map.type !== 'ringbuf' && map.type !== 'user_ringbuf') return wanted;

@@ -3,7 +3,7 @@ import { InputError } from '../base/error.ts';
 import { matchSpec } from '../btf/core-match.ts';
 import { type Btf, type BtfTypeId, essentialName, parseCoreSpec, resolve } from '../btf/index.ts';
 import type { Fd, Kernel } from '../sys/index.ts';
-import type { KernelType, KernelTypes } from './kernel-types.ts';
+import { type KernelType, KernelTypes } from './kernel-types.ts';
 import type { ExternSpec, ObjectSpec } from './spec.ts';
 
 /** What became of an extern. A weak one that the kernel lacks is `absent`. */
@@ -59,6 +59,16 @@ export function resolveExterns(
     }
   }
   return { externs, kconfig };
+}
+
+/** The `.kconfig` map's bytes for a kernel; `undefined` where the object has none. */
+export function kconfigValues(kernel: Kernel, spec: ObjectSpec): Uint8Array | undefined {
+  const types = new KernelTypes(kernel);
+  try {
+    return resolveExterns(kernel, types, spec, new Set()).kconfig;
+  } finally {
+    types.close();
+  }
 }
 
 type Kconfig = Extract<ExternSpec, { readonly kind: 'kconfig' }>;

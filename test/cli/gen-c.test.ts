@@ -3,11 +3,14 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { linuxStatus } from '../../src/index.ts';
 import { skep, temporaryFolder } from './harness.ts';
 
 const folder = temporaryFolder();
 const runs = (program: string, ...argv: string[]) => spawnSync(program, argv).status === 0;
 const bpftool = runs('bpftool', 'version');
+const version = bpftool ? execFileSync('bpftool', ['-j', 'version'], { encoding: 'utf8' }) : '';
+const isOld = version.includes('"libbpf_version":"1.1"');
 const compiler = ['gcc', 'clang'].find((name) => runs(name, '--version'));
 const libbpf =
   compiler !== undefined && compiles('#include <bpf/libbpf.h>\nint main(void) { return 0; }\n', 'probe');
@@ -35,6 +38,28 @@ int main(void)
 }
 `;
 
+/** Loads a light skeleton into Linux. */
+const LIGHT = `
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <linux/types.h>
+#include "light.h"
+
+int main(void)
+{
+  struct syn_counter *skel = syn_counter__open();
+  if (!skel) return 1;
+  skel->rodata->syn_limit = 3;
+  int err = syn_counter__load(skel);
+  printf("limit %d, %s\\n", (int)skel->rodata->syn_limit, skel->progs.count_syns.prog_fd > 0 ? "loaded" : "not loaded");
+  syn_counter__destroy(skel);
+  return err < 0;
+}
+`;
+
 function compiles(source: string, name: string): boolean {
   writeFileSync(join(folder, `${name}.c`), source);
   const argv = ['-Wall', '-Werror', '-o', join(folder, name), join(folder, `${name}.c`), '-lbpf'];
@@ -42,7 +67,8 @@ function compiles(source: string, name: string): boolean {
 }
 
 async function header(...argv: string[]): Promise<string> {
-  const { code, stdout, stderr } = await skep(['gen', ...argv]);
+  const options = argv.filter((word) => word === '-L');
+  const { code, stdout, stderr } = await skep([...options, 'gen', ...argv.filter((word) => word !== '-L')]);
   expect(code, stderr).toBe(0);
   return stdout;
 }
@@ -112,9 +138,36 @@ describe('gen skeleton --c', () => {
   });
 });
 
+describe('gen skeleton -L', () => {
+  it('writes a program that loads the object, and no object', async () => {
+    const text = await header('-L', 'skeleton', 'examples/syn_counter.o');
+    expect(text).toContain('#include <bpf/skel_internal.h>');
+    expect(text).toContain('struct bpf_prog_desc count_syns;');
+    expect(text).toContain('err = bpf_load_and_run(&opts);');
+    expect(text).not.toContain('elf_bytes');
+  });
+
+  it("refuses what a loader program can't load", async () => {
+    const answer = await skep(['-L', 'gen', 'skeleton', 'test/loader/features.o']);
+    expect(answer).toMatchObject({
+      code: 161,
+      stdout: '',
+      stderr:
+        "Error: failed to load object file\n  a light skeleton can't be written: map tails starts with programs, which a loader program can't put there\n",
+    });
+  });
+
+  it('is not for later versions of libbpf', async () => {
+    const { code, stderr } = await skep(['-L', 'gen', 'skeleton', '--c=1.8', 'examples/syn_counter.o']);
+    expect([code, stderr]).toEqual([
+      255,
+      'Error: light skeletons are written for libbpf 1.1, not for 1.8: leave --c out\n',
+    ]);
+  });
+});
+
 describe.skipIf(!bpftool)('beside bpftool', () => {
-  const version = bpftool ? execFileSync('bpftool', ['-j', 'version'], { encoding: 'utf8' }) : '';
-  const edition = version.includes('"libbpf_version":"1.1"') ? '1.1' : '1.8';
+  const edition = isOld ? '1.1' : '1.8';
 
   it.each([
     'examples/firewall.o',
@@ -130,7 +183,24 @@ describe.skipIf(!bpftool)('beside bpftool', () => {
   });
 });
 
+describe.skipIf(!isOld || !linuxStatus().ok)('beside a bpftool with libbpf 1.1', () => {
+  it.each(['examples/firewall.o', 'examples/pipeline.o', 'test/linux/objects/iterators.o'])(
+    '%s has the same light skeleton',
+    async (file) => {
+      const argv = ['-L', 'gen', 'skeleton', file];
+      const { stdout } = spawnSync('bpftool', argv, { encoding: 'utf8', maxBuffer: 1 << 26 });
+      expect((await skep(['--kernel', 'linux', ...argv])).stdout).toBe(stdout);
+    },
+  );
+});
+
 describe.skipIf(!libbpf)('compiled against libbpf', () => {
+  it.skipIf(!linuxStatus().ok)('loads the object by its loader program', async () => {
+    writeFileSync(join(folder, 'light.h'), await header('-L', 'skeleton', 'examples/syn_counter.o'));
+    expect(compiles(LIGHT, 'loads')).toBe(true);
+    expect(execFileSync(join(folder, 'loads'), { encoding: 'utf8' })).toBe('limit 3, loaded\n');
+  });
+
   it('opens the object and shows its globals', async () => {
     writeFileSync(join(folder, 'whole.h'), await header('skeleton', '--c', 'test/loader/features.o'));
     writeFileSync(

@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import { InputError } from '../../base/error.ts';
 import { readBpfElf } from '../../elf/index.ts';
-import { parseObject } from '../../loader/index.ts';
+import { type ObjectSpec, parseObject } from '../../loader/index.ts';
 import type { Errno } from '../../sys/index.ts';
 import type { Call } from '../grammar/call.ts';
 import { errnoExit, errnoOf, exitWith, FAILURE, strerror } from '../grammar/refusal.ts';
@@ -26,18 +26,32 @@ const ERRNOS: Readonly<Record<string, Errno>> = {
   'loader-map-type': 'EINVAL',
 };
 
-/** `gen skeleton --c FILE [name NAME]`: a C header with the object in it, on standard output. */
+/** `gen skeleton --c FILE [name NAME]`: a C header with the object in it, or with `-L` a program that loads it. */
 export async function generateCSkeleton(call: Call): Promise<void> {
-  const edition = editionOf(call.flags.c ?? '');
+  const { flags, out } = call;
+  const edition = editionOf(flags.c ?? '');
   const taken = takeObject(call);
-  if (call.flags.useLoader) {
+  const { object, spec } = await open(taken, edition, nameOf(taken).slice(0, MAX_PREFIX), undefined);
+  if (!flags.useLoader) {
+    out.print(cSkeleton(object, taken.bytes));
+    return;
+  }
+  if (edition.shadows) {
     throw new InputError(
       'cli-gen',
-      'light skeletons hold a program that loads the object, which skep does not write',
+      `light skeletons are written for libbpf 1.1, not for ${edition.version}: leave --c out`,
     );
   }
-  const object = await open(taken, edition, nameOf(taken).slice(0, MAX_PREFIX), undefined);
-  call.out.print(cSkeleton(object, taken.bytes));
+  const { buildLoader } = await import('./light/object-loader.ts');
+  const { cLightSkeleton } = await import('./light/c-light.ts');
+  const { kernel } = await call.world();
+  try {
+    out.print(cLightSkeleton(object, buildLoader(object, spec, kernel)));
+  } catch (error) {
+    await exitWith(errnoExit(error), async () => {
+      throw error;
+    });
+  }
 }
 
 /** `gen subskeleton FILE [name NAME]`: a C header of what the object brings into another, on standard output. */
@@ -46,7 +60,7 @@ export async function generateSubskeleton(call: Call): Promise<void> {
   const edition = editionOf(flags.c ?? '');
   const taken = takeObject(call);
   if (flags.useLoader) throw new InputError('cli-gen', 'cannot use loader for subskeletons');
-  const object = await open(taken, edition, '', FAILURE);
+  const { object } = await open(taken, edition, '', FAILURE);
   if (!object.btf) throw new InputError('cli-gen', `need btf type information for ${object.name}`);
   out.print(cSubskeleton(object));
 }
@@ -65,11 +79,12 @@ async function open(
   edition: CEdition,
   prefix: string,
   exitCode: number | undefined,
-): Promise<CObject> {
+): Promise<{ readonly object: CObject; readonly spec: ObjectSpec }> {
   try {
     const { bytes, file } = taken;
     const elf = readBpfElf(bytes, file);
-    return describeObject(parseObject(bytes, file), elf, { name: nameOf(taken), prefix }, edition);
+    const spec = parseObject(bytes, file);
+    return { object: describeObject(spec, elf, { name: nameOf(taken), prefix }, edition), spec };
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
     const errno = errnoOf(error) ?? ERRNOS[error.code];
