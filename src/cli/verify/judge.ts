@@ -35,6 +35,9 @@ export function judgeProgram(spec: ObjectSpec, name: string, options: JudgeOptio
     ...head,
     type: outcome.attr.prog_type,
     accepted,
+    ...(options.kernel.btfProblem !== undefined && {
+      notes: [`the object's types were refused, so source lines are missing: ${options.kernel.btfProblem}`],
+    }),
     ...(diagnosis && { diagnosis: diagnosisReport(diagnosis) }),
     counts: countsReport(inspection),
     ...(depths && { stack_depth: depths }),
@@ -50,6 +53,8 @@ function inspectProgram(spec: ObjectSpec, name: string, options: JudgeOptions): 
   const { kernel } = options;
   kernel.manner = options;
   kernel.judged.length = 0;
+  kernel.objectBtf = spec.btf?.bytes;
+  kernel.btfProblem = undefined;
   let problem = 'the program was not loaded';
   try {
     loadObject(kernel, spec, { programs: [name], maps: 'used', logLevel: options.logLevel }).close();

@@ -48,6 +48,10 @@ export class JudgingKernel implements Kernel {
   readonly bpf: Bpf;
   readonly possibleCpus = 1;
   manner: Manner;
+  /** The types of the object that is judged. */
+  objectBtf: Uint8Array | undefined;
+  /** Why they were refused, where they were. */
+  btfProblem: string | undefined;
   /** Every load since it was last taken, in order. */
   readonly judged: Judged[] = [];
   readonly #inner: EmbeddedKernel = createKernel();
@@ -134,7 +138,14 @@ export class JudgingKernel implements Kernel {
   }
 
   #loadBtf(attr: BtfLoadAttr): Fd {
-    const fd = this.#inner.bpf.btf_load(attr);
+    let fd: Fd;
+    try {
+      fd = this.#inner.bpf.btf_load(attr);
+    } catch (error) {
+      // The loader goes on without it, or with less of it.
+      if (error instanceof InputError && attr.btf === this.objectBtf) this.btfProblem = error.message;
+      throw error;
+    }
     this.#btfs.set(fd, parseBtf(attr.btf, 'loaded BTF'));
     return fd;
   }

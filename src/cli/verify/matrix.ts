@@ -37,12 +37,26 @@ export function matrixRow(spec: ObjectSpec, names: readonly string[], options: J
 export function showMatrix(rows: readonly MatrixRow[], paint: Paint): string {
   const lines: string[] = [];
   for (const { kernel, programs } of rows) {
-    const refused = programs.filter(({ accepted }) => !accepted);
-    const verdict =
-      refused.length === 0
-        ? paint.green('all accepted')
-        : refused.map(({ program, reason }) => `${paint.red(program)}: ${reason}`).join('; ');
-    lines.push(`${`Linux ${kernel}`.padEnd(11)}  ${verdict}`);
+    const reasons = new Map<string, string[]>();
+    for (const { program, accepted, reason = '' } of programs) {
+      if (!accepted) reasons.set(reason, [...(reasons.get(reason) ?? []), program]);
+    }
+    const head = `Linux ${kernel}`.padEnd(HEAD);
+    if (reasons.size === 0) lines.push(`${head}${paint.green('all accepted')}`);
+    for (const [i, [reason, names]] of [...reasons].entries()) {
+      const whose = names.length === programs.length && names.length > 1 ? `all ${names.length}` : few(names);
+      lines.push(`${i === 0 ? head : ' '.repeat(HEAD)}${paint.red(whose)}: ${reason}`);
+    }
   }
   return `${lines.join('\n')}\n`;
+}
+
+const HEAD = 13;
+/** Names that are told; of more it is said how many. */
+const MANY = 4;
+
+function few(names: readonly string[]): string {
+  return names.length <= MANY
+    ? names.join(', ')
+    : `${names.slice(0, MANY - 1).join(', ')} and ${names.length - MANY + 1} more`;
 }

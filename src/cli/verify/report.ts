@@ -9,6 +9,8 @@ export interface ProgramReport {
   /** Absent when no verdict was reached: `error` says why. */
   readonly accepted?: boolean;
   readonly error?: string;
+  /** What a person should know beside the verdict. */
+  readonly notes?: readonly string[];
   readonly diagnosis?: {
     readonly code: string;
     readonly category: string;
@@ -56,7 +58,18 @@ export interface Stats {
     readonly states: number;
     readonly pruned: number;
   }[];
-  readonly loops: readonly { readonly first: number; readonly last: number; readonly processed: number }[];
+  readonly loops: readonly LoopCost[];
+}
+
+export interface LoopCost {
+  /** Instructions. */
+  readonly first: number;
+  readonly last: number;
+  readonly processed: number;
+  /** Lines of source that they came from, where that is known. */
+  readonly file?: string;
+  readonly first_line?: number;
+  readonly last_line?: number;
 }
 
 export function diagnosisReport(found: Diagnosis): NonNullable<ProgramReport['diagnosis']> {
@@ -84,7 +97,7 @@ export function statsReport(inspection: Inspection): Stats {
     string,
     { file: string; line: number; text: string; processed: number; states: number; pruned: number }
   >();
-  const byLoop = new Map<number, { first: number; last: number; processed: number }>();
+  const byLoop = new Map<number, { -readonly [K in keyof LoopCost]: LoopCost[K] }>();
   let at = { file: '', line: 0, text: '' };
   for (const [idx, { visits, kept, pruned }] of costs.entries()) {
     at = lines.get(idx) ?? (lines.size === 0 ? { file: '', line: idx, text: `instruction ${idx}` } : at);
@@ -108,6 +121,11 @@ export function statsReport(inspection: Inspection): Stats {
     byLoop.set(loop, range);
     range.last = idx;
     range.processed += visits;
+    if (at.file === '') continue;
+    range.file ??= at.file;
+    if (range.file !== at.file) continue;
+    range.first_line = Math.min(range.first_line ?? at.line, at.line);
+    range.last_line = Math.max(range.last_line ?? at.line, at.line);
   }
   const most = <T extends { processed: number }>(sums: Iterable<T>): T[] =>
     [...sums].sort((a, b) => b.processed - a.processed).slice(0, 20);

@@ -23,6 +23,7 @@ const INDENT = '    ';
 
 export function showProgram(report: ProgramReport, paint: Paint): string {
   const lines = [headline(report, paint)];
+  for (const note of report.notes ?? []) lines.push(`  note: ${note}`);
   if (report.diagnosis) lines.push(...showDiagnosis(report.diagnosis, paint));
   if (report.linux && !report.linux.agrees) {
     const { release, accepted, message, errno } = report.linux;
@@ -50,7 +51,10 @@ function headline(report: ProgramReport, paint: Paint): string {
 function showDiagnosis(found: NonNullable<ProgramReport['diagnosis']>, paint: Paint): string[] {
   const lines: string[] = [];
   if (found.reason !== found.problem) lines.push(`  ${paint.bold(found.reason)}`);
-  lines.push('  where', ...place(found.at, paint, paint.red('error')));
+  // A kernel that lacks the type of program lacks it everywhere in it.
+  if (!/^the (program|attach) type /.test(found.reason)) {
+    lines.push('  where', ...place(found.at, paint, paint.red('error')));
+  }
   for (const { register, value, says } of found.registers) {
     lines.push(`${INDENT}${register} is ${says} ${paint.dim(`(${value})`)}`);
   }
@@ -96,8 +100,10 @@ function showStats({ lines, loops }: Stats, paint: Paint): string[] {
     const numbers = [processed, states, pruned].map((n, i) => String(n).padStart(i === 0 ? 11 : 9)).join('');
     out.push(`${numbers}  ${paint.dim(where)}${text}`);
   }
-  for (const { first, last, processed } of loops) {
-    out.push(`  the loop of instructions ${first} to ${last} took ${processed}`);
+  for (const { first, last, processed, file, first_line, last_line } of loops) {
+    const where =
+      file === undefined ? '' : ` (${file.slice(file.lastIndexOf('/') + 1)}:${first_line} to ${last_line})`;
+    out.push(`  the loop of instructions ${first} to ${last}${where} took ${processed}`);
   }
   return out;
 }

@@ -122,7 +122,7 @@ function checkStructure(made: Draft, log: Log): Verdict {
   for (const pass of STRUCTURE) {
     const refusal = pass(made, log);
     if (refusal === undefined) continue;
-    if (refusal.problem !== '') log.write(`${refusal.problem}\n`);
+    if (refusal.problem !== '') log.write(lineOf(refusal.problem));
     return refusal;
   }
   markSubprogEffects(made);
@@ -141,10 +141,16 @@ function explored(ex: Explorer): Verdict {
   }
 }
 
+/** Messages that Linux does not end a line after: the counts stand right behind them. */
+const OPEN_ENDED =
+  /^(nonzero tailing record in (func info|line_info)|invalid type id \d+ in func info|insn \d+ cannot call exception cb directly)$/;
+
+const lineOf = (problem: string): string => (OPEN_ENDED.test(problem) ? problem : `${problem}\n`);
+
 /** What can be judged only when every path is known. */
 function afterwards(made: Draft, log: Log): Verdict {
   const refusal = checkCallChains(made);
-  if (refusal) log.write(`${refusal.problem}\n`);
+  if (refusal) log.write(lineOf(refusal.problem));
   return refusal;
 }
 

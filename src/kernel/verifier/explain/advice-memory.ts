@@ -1,6 +1,6 @@
 /** Accesses to values, records and the stack, sizes that are passed, and arithmetic on pointers. */
 import { baseType, PTR_TO_MAP_VALUE, PTR_TO_STACK, SCALAR } from '../explore/reg-type.ts';
-import type { RejectCode } from '../rejection.ts';
+import type { Refusal, RejectCode } from '../rejection.ts';
 import { formatSigned, formatUnsigned } from '../value/print.ts';
 import type { Scalar } from '../value/scalar.ts';
 import { describeTarget, plural } from './describe.ts';
@@ -251,18 +251,31 @@ function stackIndex(trouble: Trouble): Advice | undefined {
 }
 
 /** Stack that is read and that no path to the place wrote. */
-function unwritten({ refusal, regs }: Trouble): Advice | undefined {
+function unwritten({ refusal, regs, draft }: Trouble): Advice | undefined {
+  // Who may read what was not written is refused for what is there: a dynptr, an iterator, interrupt flags.
+  if (draft.environment.capabilities.perfmon) return ownedStack(refusal);
   if (
     refusal.code !== 'uninitialised-stack' &&
     !/^invalid (indirect )?read from stack/.test(refusal.problem)
   ) {
     return undefined;
   }
-  const off = / off[= ](-\d+)/.exec(refusal.problem)?.[1];
-  if (regs.length === 0 || (off !== undefined && Number(off) < -512)) return undefined;
+  const [, first, more = '0'] = / off[= ](-\d+)(?:\+(\d+))?/.exec(refusal.problem) ?? [];
+  const off = first === undefined ? undefined : Number(first) + Number(more);
+  if (regs.length === 0 || (off !== undefined && off < -512)) return undefined;
   return {
     reason: `the stack is read${off === undefined ? '' : ` at fp${off}`}, where nothing was written on this path`,
     suggestion: HINTS['uninitialised-stack']!,
+  };
+}
+
+function ownedStack({ problem, code }: Refusal): Advice | undefined {
+  const found = /^invalid read from stack R\d off (-\d+)\+(\d+) /.exec(problem);
+  if (found === null || code === 'stack-bounds') return undefined;
+  return {
+    reason: `the stack is read at fp${Number(found[1]) + Number(found[2])}, where a dynptr, an iterator or saved interrupt flags are`,
+    suggestion:
+      'use them only through their own functions: bpf_dynptr_read(), bpf_dynptr_data(), bpf_iter_…_next()',
   };
 }
 
