@@ -28,6 +28,7 @@ import { PerfEvent, type PerfRecord } from './objects/perf-event.ts';
 import { CgroupTree, NetNamespace } from './objects/place.ts';
 import { Program } from './objects/program.ts';
 import { closeServices, createServices } from './objects/services.ts';
+import { symbolAddress } from './objects/symbols.ts';
 import { EmbeddedSystemCalls } from './os.ts';
 import { ParallelRun, type ParallelRunOptions } from './parallel/parallel-run.ts';
 import { fileCalls, hookCalls } from './syscall/files.ts';
@@ -273,8 +274,8 @@ export class EmbeddedKernel implements Kernel {
     return this.#options.config?.[name] ?? CONFIG[name];
   }
 
-  ksym(_name: string): bigint | undefined {
-    return undefined;
+  ksym(name: string): bigint | undefined {
+    return symbolAddress(this.runtime.world, this.runtime.traced, name);
   }
 
   closeFd(fd: Fd): void {

@@ -1,6 +1,7 @@
 /** What system call programs ask of the kernel. @see kernel/bpf/syscall.c, syscall_prog_func_proto */
 import type { BtfKind } from '../../../btf/index.ts';
 import type { HelperImpl } from '../../interpreter/environment.ts';
+import { symbolAddress } from '../../objects/symbols.ts';
 import { addr, err, s32, size, u32 } from './values.ts';
 
 const latin1 = new TextDecoder('latin1');
@@ -36,14 +37,19 @@ export const btf_find_by_name_kind: HelperImpl = (run, name, length, kind, flags
   return id === undefined ? err('ENOENT') : BigInt(id);
 };
 
-/** Symbols have no addresses here. */
+/** Symbols are the functions and variables of the kernel's own types. */
 export const kallsyms_lookup_name: HelperImpl = (run, name, length, flags, result) => {
   const { memory } = run.machine;
   memory.writeU64(addr(result), 0n);
   if (flags & 0xffff_ffffn) return err('EINVAL');
   const bytes = memory.window(addr(name), size(length));
   if (bytes.length <= 1 || bytes.at(-1) !== 0) return err('EINVAL');
-  return err('ENOENT');
+  const text = latin1.decode(bytes.subarray(0, bytes.indexOf(0)));
+  const { world, traced } = run.kernel;
+  const address = symbolAddress(world, traced, text);
+  if (address === undefined) return err('ENOENT');
+  memory.writeU64(addr(result), address);
+  return 0;
 };
 
 export const sys_close: HelperImpl = (run, fd) => (run.kernel.sys?.close(s32(fd)) ? 0 : err('EBADF'));
