@@ -3,7 +3,7 @@
  * header, length) and given to both kernels, which must take or refuse it alike, with the same errno and the same log to
  * the letter.
  *
- *     npm run fuzz:btf [-- --changes N] [--seed N] [--show N] [--corpora FOLDER]
+ *     npm run fuzz:btf [-- --changes N] [--seed N] [--show N] [--filter REGEX] [--corpora FOLDER]
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,6 +21,8 @@ const { values } = parseArgs({
     changes: { type: 'string', default: '100000' },
     seed: { type: 'string', default: '1' },
     show: { type: 'string', default: '20' },
+    /** Objects of the corpus whose name matches. */
+    filter: { type: 'string', default: '.' },
     corpora: { type: 'string', default: DEFAULT_CORPORA },
   },
 });
