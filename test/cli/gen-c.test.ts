@@ -184,7 +184,7 @@ describe.skipIf(!bpftool)('beside bpftool', () => {
 });
 
 describe.skipIf(!isOld || !linuxStatus().ok)('beside a bpftool with libbpf 1.1', () => {
-  it.each(['examples/firewall.o', 'examples/pipeline.o', 'test/linux/objects/iterators.o'])(
+  it.each(['examples/firewall.o', 'examples/syn_counter.o', 'test/linux/objects/iterators.o'])(
     '%s has the same light skeleton',
     async (file) => {
       const argv = ['-L', 'gen', 'skeleton', file];
