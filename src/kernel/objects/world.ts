@@ -25,6 +25,7 @@ export class World {
   readonly #blocks: Addr[] = [];
   readonly #variables = new Map<number, Addr>();
   readonly #cgroups = new Map<bigint, Addr>();
+  readonly #cgroupParents = new Map<bigint, bigint>();
   readonly #cgroupIds = new Map<number, bigint>();
   readonly #standIns = new Map<string, Addr>();
   readonly #originals = new Map<number, number>();
@@ -149,6 +150,11 @@ export class World {
     return undefined;
   }
 
+  /** All tasks that were described, by their pids, with their structs. */
+  tasks(): readonly { readonly task: Task; readonly addr: Addr }[] {
+    return [...this.#tasks.values()].toSorted((a, b) => a.task.pid - b.task.pid);
+  }
+
   /** A task that is known by its pid: its struct, or `NULL`. */
   taskOf(pid: number): Addr {
     return this.#tasks.get(pid)?.addr ?? NULL;
@@ -168,6 +174,8 @@ export class World {
     this.#heap.adopt(addr, Number.POSITIVE_INFINITY);
     this.#cgroups.set(id, addr);
     this.#cgroupIds.set(addr, id);
+    const parent = path.at(-2);
+    if (parent !== undefined) this.#cgroupParents.set(id, parent);
     const node = this.create('kernfs_node', { id });
     this.set(addr, 'cgroup', 'kn', BigInt(node));
     this.set(addr, 'cgroup', 'level', path.length - 1);
@@ -181,6 +189,21 @@ export class World {
       if (place + 8 <= room) this.#machine.memory.writeU64(addr + place, BigInt(struct));
     }
     return addr;
+  }
+
+  /** A cgroup with those below it that are known, each in front of those below it. */
+  cgroupsFrom(id: bigint): Addr[] {
+    const addr = this.#cgroups.get(id);
+    if (addr === undefined) return [];
+    const below = [...this.#cgroupParents].filter(([, parent]) => parent === id);
+    return [addr, ...below.flatMap(([child]) => this.cgroupsFrom(child))];
+  }
+
+  /** A cgroup and those above it, the root last. */
+  cgroupsUp(id: bigint): Addr[] {
+    const addr = this.#cgroups.get(id);
+    const parent = this.#cgroupParents.get(id);
+    return addr === undefined ? [] : [addr, ...(parent === undefined ? [] : this.cgroupsUp(parent))];
   }
 
   cgroupIdAt(addr: bigint): bigint | undefined {
@@ -285,6 +308,7 @@ export class World {
     this.#standIns.clear();
     this.#originals.clear();
     this.#cgroupIds.clear();
+    this.#cgroupParents.clear();
   }
 }
 

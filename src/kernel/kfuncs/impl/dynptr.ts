@@ -19,6 +19,7 @@ import { SkBuff } from '../../net/sk-buff.ts';
 /** Types whose programs may write to their packet. @see net/core/filter.c, may_access_direct_pkt_data */
 const WRITE_PACKETS: ReadonlySet<string> = new Set(['sched_cls', 'sched_act', 'lwt_xmit', 'sk_skb', 'xdp']);
 
+/** Metadata is what XDP leaves in front of a packet: no socket buffer comes from there, so it is empty. */
 const fromPacket =
   (kind: 'skb' | 'xdp' | 'skb_meta'): HelperImpl =>
   (run, context, flags, pointer) => {
@@ -99,6 +100,9 @@ function withScratch<T>({ machine: { memory } }: HelperRun, size: number, work: 
 export const bpf_dynptr_copy: HelperImpl = (run, toPointer, toOffset, fromPointer, fromOffset, length) => {
   const to = readDynptr(run, toPointer);
   const from = readDynptr(run, fromPointer);
+  // Of two that are null, only where they are asked for is looked at.
+  if (!from && !to)
+    return u32(length) === 0 && u32(toOffset) === 0 && u32(fromOffset) === 0 ? 0 : err('E2BIG');
   if (!from || !to || to.readOnly) return err('EINVAL');
   if (!isInside(to, toOffset, length) || !isInside(from, fromOffset, length)) return err('E2BIG');
   const count = u32(length);

@@ -4,7 +4,7 @@ import { probe_read } from '../../helpers/impl/probe.ts';
 import { addr, err, s32, u32 } from '../../helpers/impl/values.ts';
 import type { HelperImpl, HelperRun } from '../../interpreter/environment.ts';
 import { type Addr, at, NULL } from '../../memory/index.ts';
-import { cgroupsOf } from '../../objects/task.ts';
+import { cgroupsOf, type Task } from '../../objects/task.ts';
 
 /** Most rounds of a numbers iterator. @see include/linux/bpf.h, BPF_MAX_LOOPS */
 const MAX_LOOPS = 8 * 1024 * 1024;
@@ -123,37 +123,60 @@ const destroy: HelperImpl = ({ machine: { memory } }, iterator) => {
 };
 
 /** `BPF_TASK_ITER_*`: all processes, all threads, the threads of one process. */
-const TASK_KINDS = 2;
+const TASK_KINDS = { processes: 0, threads: 1, ofProcess: 2 } as const;
 
-/** There is one task: the current one. */
-export const bpf_iter_task_new: HelperImpl = (run, iterator, _task, flags) => {
-  const { kernel } = run;
-  if (u32(flags) > TASK_KINDS) {
+/** The tasks that are known, with the current one. */
+function knownTasks({ kernel: { world, task } }: HelperRun): ReturnType<typeof world.tasks> {
+  world.taskStruct(task);
+  return world.tasks();
+}
+
+const isLeader = ({ pid, tgid }: Task): boolean => pid === tgid;
+
+/** Tasks are those that the caller has described. */
+export const bpf_iter_task_new: HelperImpl = (run, iterator, pointer, flags) => {
+  const kind = u32(flags);
+  const start = run.kernel.world.taskAt(pointer);
+  const unknown = kind > TASK_KINDS.ofProcess || (kind === TASK_KINDS.ofProcess && pointer === 0n);
+  if (unknown) {
     begin(run, iterator, []);
     return err('EINVAL');
   }
-  return begin(run, iterator, [kernel.world.taskStruct(kernel.task)]);
+  const found = knownTasks(run).filter(({ task }) =>
+    kind === TASK_KINDS.ofProcess ? task.tgid === start?.tgid : kind === TASK_KINDS.threads || isLeader(task),
+  );
+  return begin(
+    run,
+    iterator,
+    found.map(({ addr: place }) => place),
+  );
 };
 export const bpf_iter_task_next = next;
 export const bpf_iter_task_destroy = destroy;
 
-/** `BPF_CGROUP_ITER_*`: itself, those below it in either order, those above it. */
-const CSS_ORDERS = { self: 1, descendantsPre: 2, descendantsPost: 3, ancestors: 4 } as const;
+/** `BPF_CGROUP_ITER_*`: those below it in either order, those above it. */
+const CSS_ORDERS = { descendantsPre: 2, descendantsPost: 3, ancestors: 4 } as const;
 
-/** The cgroups that are known are the current task's. */
+/** The cgroup whose state is at that address; the current task's are known. */
+function cgroupOfState({ kernel: { world, task } }: HelperRun, state: bigint): bigint | undefined {
+  const own = cgroupsOf(task);
+  world.cgroup(own.at(-1)!, own);
+  return world.cgroupIdAt(state - BigInt(world.offsetOf('cgroup', 'self') ?? 0));
+}
+
+/** Cgroups are those of tasks that the caller has described. */
 export const bpf_iter_css_new: HelperImpl = (run, iterator, start, order) => {
-  const { world, task } = run.kernel;
+  const { world } = run.kernel;
   const kind = u32(order);
-  const self = world.offsetOf('cgroup', 'self') ?? 0;
   if (kind < CSS_ORDERS.descendantsPre || kind > CSS_ORDERS.ancestors) {
     begin(run, iterator, []);
     return err('EINVAL');
   }
-  const chain = cgroupsOf(task).map((id, i, all) => world.cgroup(id, all.slice(0, i + 1)));
-  const level = chain.indexOf(addr(start - BigInt(self)));
-  let found = level < 0 ? [addr(start - BigInt(self))] : chain.slice(level);
+  const id = cgroupOfState(run, start);
+  let found: Addr[] = [];
+  if (id !== undefined) found = kind === CSS_ORDERS.ancestors ? world.cgroupsUp(id) : world.cgroupsFrom(id);
   if (kind === CSS_ORDERS.descendantsPost) found = found.toReversed();
-  if (kind === CSS_ORDERS.ancestors && level >= 0) found = chain.slice(0, level + 1).toReversed();
+  const self = world.offsetOf('cgroup', 'self') ?? 0;
   return begin(
     run,
     iterator,
@@ -163,12 +186,25 @@ export const bpf_iter_css_new: HelperImpl = (run, iterator, start, order) => {
 export const bpf_iter_css_next = next;
 export const bpf_iter_css_destroy = destroy;
 
-export const bpf_iter_css_task_new: HelperImpl = (run, iterator, start) => {
-  const { world, task } = run.kernel;
-  const self = world.offsetOf('cgroup', 'self') ?? 0;
-  const own = cgroupsOf(task);
-  const here = world.cgroup(own.at(-1)!, own) + self === Number(start);
-  return begin(run, iterator, here ? [world.taskStruct(task)] : []);
+/** `CSS_TASK_ITER_PROCS`, alone or with `CSS_TASK_ITER_THREADED`. */
+const CSS_PROCESSES = 1;
+const CSS_TASK_FLAGS: ReadonlySet<number> = new Set([0, 1, 3]);
+
+export const bpf_iter_css_task_new: HelperImpl = (run, iterator, start, flags) => {
+  const options = u32(flags);
+  if (!CSS_TASK_FLAGS.has(options)) {
+    begin(run, iterator, []);
+    return err('EINVAL');
+  }
+  const id = cgroupOfState(run, start);
+  const found = knownTasks(run).filter(
+    ({ task }) => cgroupsOf(task).at(-1) === id && (!(options & CSS_PROCESSES) || isLeader(task)),
+  );
+  return begin(
+    run,
+    iterator,
+    found.map(({ addr: place }) => place),
+  );
 };
 export const bpf_iter_css_task_next = next;
 export const bpf_iter_css_task_destroy = destroy;
