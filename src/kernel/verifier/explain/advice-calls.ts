@@ -147,10 +147,14 @@ function returned(trouble: Trouble): Advice | undefined {
   const origin = chain.findLast(({ place: at }) => at === 'r0');
   if (range === null) return undefined;
   const [, least, most] = range;
+  const where = origin === undefined ? '' : ` in ${place(trouble, origin.insn)}`;
   const type = draft.input.expectedAttachType ?? draft.input.type;
   const allowed = least === most ? `only ${least}` : `${least} to ${most}`;
   return {
     reason: `a program of type ${type} may return ${allowed}`,
-    suggestion: `return one of ${least} to ${most}${origin === undefined ? '' : ` in ${place(trouble, origin.insn)}`}, or limit the value: return v > ${most} ? ${most} : v;`,
+    suggestion:
+      least === most
+        ? `return ${least}${where}`
+        : `return one of ${least} to ${most}${where}, or limit the value: return v > ${most} ? ${most} : v;`,
   };
 }

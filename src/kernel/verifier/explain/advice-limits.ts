@@ -11,7 +11,7 @@ export function limitAdvice(trouble: Trouble): Advice | undefined {
       .map(({ name, start, stackDepth }) => `${name ?? `the function at ${start}`}() ${stackDepth}`);
     return { reason: `${refusal.reason}; they take: ${depths.join(', ')} bytes` };
   }
-  if (refusal.code === 'call-depth') {
+  if (refusal.code === 'call-depth' && refusal.problem.startsWith('the call stack of')) {
     return {
       suggestion: 'let the compiler put functions into their callers: declare them static __always_inline',
     };

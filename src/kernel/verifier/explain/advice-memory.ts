@@ -28,6 +28,7 @@ export function memoryAdvice(trouble: Trouble): Advice | undefined {
     added(trouble) ??
     passedSize(trouble) ??
     stackIndex(trouble) ??
+    aboveStack(trouble) ??
     unwritten(trouble) ??
     readOnly(trouble)
   );
@@ -247,6 +248,15 @@ function stackIndex(trouble: Trouble): Advice | undefined {
   return {
     reason: `${range(index, `${index.name}, an index into a local array, may be`)}`,
     suggestion: `test it before it is used: if (${negative}${index.name} >= SIZE) return …; with the size of the array`,
+  };
+}
+
+/** Locals are below the frame pointer. */
+function aboveStack({ refusal }: Trouble): Advice | undefined {
+  const off = / stack R\d+ off=(\d+) /.exec(refusal.problem)?.[1];
+  if (refusal.code !== 'stack-bounds' || off === undefined) return undefined;
+  return {
+    suggestion: 'stay inside the local variable: all of them are below the frame pointer (fp-1 to fp-512)',
   };
 }
 

@@ -98,7 +98,7 @@ function place(reg: RegState, what: string): string {
   const { scalar } = reg;
   if (scalar.isConst) {
     const off = reg.off + scalar.constNumber();
-    return off === 0 ? `to ${what}` : `${off} bytes into ${what}`;
+    return off === 0 ? `to ${what}` : `${plural(off, 'byte')} into ${what}`;
   }
   const fixed = reg.off === 0 ? '' : `${reg.off} and `;
   const range = describeNumber(scalar).replace(/^a number (from )?/, '');

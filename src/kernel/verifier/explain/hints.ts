@@ -39,5 +39,35 @@ export const HINTS: Partial<Readonly<Record<RejectCode, string>>> = {
   'packet-write':
     'write the packet through a helper, or in a program type that may write it directly (xdp, sched_cls)',
   'not-a-pointer': 'use the pointer that a helper or the context gave, and change it only by adding to it',
+  'bad-dynptr':
+    'make the dynptr first (bpf_dynptr_from_mem(), bpf_ringbuf_reserve_dynptr(), …), pass its own address, and give it back once',
+  'context-access': 'access fields of the context by their names, whole and without extending their sign',
+  'bad-lock':
+    'lock and unlock the same struct bpf_spin_lock: one in the value of a map that BTF describes (declared in SEC(".maps"))',
+  'map-argument': 'use a map that this function and this type of program can work on',
+  'unreferenced-argument':
+    'release only what was acquired and not released yet, by the pointer that the acquiring function returned',
+  'memory-bounds': 'stay inside the object: access members by their names and with their own types',
+  'bad-graph-node':
+    'pass the node of an object that is owned (of bpf_obj_new(), or taken out), of the type that the list or tree contains',
+  'bad-argument': 'pass what the function takes there: see its description in bpf-helpers(7)',
+  'bad-argument-type':
+    'pass a pointer to memory that the function may use so: a local variable or the value of a map',
+  'bad-kfunc-argument': "pass an argument of the type that the kernel's function declares",
+  'bad-fd': 'keep the map open while the program is loaded',
+  'atomic-target':
+    'let atomic operations work on maps, the stack or arenas: do it on a variable, and store that',
+  'bad-iterator':
+    'make the iterator (bpf_iter_…_new()), take from it with bpf_iter_…_next(), destroy it on every path; bpf_for_each() does all of it',
+  'bad-kptr':
+    'use the kptr by the type that its field declares: bpf_kptr_xchg() for a referenced one, reading otherwise',
+  'bad-func-argument':
+    'pass what the global function declares, tested for null and of the right size, or make the function static',
+  'bad-kfunc-call':
+    'call it from a type of program that the kernel registered it for, or use a helper that does the same',
+  'bad-region':
+    'open the region first, and close it on every path: bpf_rcu_read_lock() … bpf_rcu_read_unlock()',
+  'bad-func-info': 'compile with -g, and let each function keep the types that it is declared with',
+  'bad-return-value': 'return a number that is known: a constant, or a value that was compared with one',
   'modified-pointer': 'pass the pointer as it was given, and put the offset into the access itself',
 };
