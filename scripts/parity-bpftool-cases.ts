@@ -1,4 +1,5 @@
 /** The scripts of command lines. Each runs in every layout, on objects of its own. */
+import { CURRENT } from './parity-bpftool-current.ts';
 import { GENERAL } from './parity-bpftool-general.ts';
 import { HOOKS } from './parity-bpftool-hooks.ts';
 import { MAPS } from './parity-bpftool-maps.ts';
@@ -31,4 +32,4 @@ export interface Answer {
 
 export const LAYOUTS = ['', '-j', '-p'] as const;
 
-export const SCENARIOS: readonly Scenario[] = [...GENERAL, ...MAPS, ...PROGRAMS, ...HOOKS];
+export const SCENARIOS: readonly Scenario[] = [...GENERAL, ...MAPS, ...PROGRAMS, ...HOOKS, ...CURRENT];

@@ -96,6 +96,22 @@ const REASONS: readonly Reason[] = [
   },
   {
     kernels: BOTH,
+    line: /link (show|list) (pinned|id) /,
+    why: 'bpftool answers -1 after it showed a link, where an earlier call left an errno',
+    where: ({ features }) => features.includes('skeletons'),
+  },
+  {
+    kernels: BOTH,
+    line: /struct_ops register missing/,
+    why: 'bpftool leaves it to its library to say what is wrong',
+  },
+  {
+    kernels: BOTH,
+    line: /gen object out.o notelf/,
+    why: 'bpftool names an errno, skep what is wrong with the file',
+  },
+  {
+    kernels: BOTH,
     line: /^(-[jp] )?batch file open$/,
     why: 'bpftool crashes, in JSON, on a last line that is to be continued',
   },

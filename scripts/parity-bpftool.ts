@@ -26,6 +26,9 @@ import { reasonFor } from './parity-bpftool-reasons.ts';
 import { runSide } from './parity-bpftool-sides.ts';
 import { type Tool, toolAt } from './parity-bpftool-tool.ts';
 
+/** What only earlier versions of bpftool have in their usage. */
+const OLD_WORDS: ReadonlySet<string> = new Set(['l', 'legacy', 'dev']);
+
 const args = process.argv.slice(2);
 const option = (name: string): string | undefined => {
   const at = args.indexOf(name);
@@ -142,9 +145,6 @@ function report(
   }
   if (count === 0 || unexplained > 0) process.exitCode = 1;
 }
-
-/** What only earlier versions of bpftool have in their usage. */
-const OLD_WORDS: ReadonlySet<string> = new Set(['l', 'legacy', 'dev']);
 
 /** A usage text is the same when ours says all that bpftool's says; it may say more. */
 function sameUsage(left: string, right: string): boolean {

@@ -39,7 +39,7 @@ const OBJECTS = [
 ];
 /** Those that need no kernel. */
 const ALONE = new Set(['help', 'version', 'gen']);
-const VALUED = new Set(['-B', '--base-btf']);
+const VALUED = new Set(['-B', '--base-btf', '-k', '-i']);
 const DEFAULT_INSTANCE = 'default';
 
 /** @throws InputError for options that are not what they should be */

@@ -2,7 +2,7 @@ import { InputError } from '../../base/error.ts';
 import { type Btf, type BtfTypeId, dumpC, rawText, rawType } from '../../btf/index.ts';
 import type { Call } from '../grammar/call.ts';
 import type { JsonWriter } from '../grammar/json-writer.ts';
-import { exitWith, Usage } from '../grammar/refusal.ts';
+import { exitWith, needOrUsage } from '../grammar/refusal.ts';
 import { infoOf, takeMap, takeProgram } from '../grammar/selectors.ts';
 import { isPrefix, parseNumber } from '../grammar/words.ts';
 import { kfuncsOf, orderedForC } from './c-order.ts';
@@ -30,11 +30,8 @@ interface Options {
 
 /** `btf dump BTF_SRC [format FORMAT] [root_id ROOT_ID]`. */
 export async function dumpBtf(call: Call): Promise<void> {
-  const { words, out } = call;
-  if (words.left < 2) {
-    out.error(`'dump' needs at least 2 arguments, ${words.left} found`);
-    throw new Usage();
-  }
+  const { out } = call;
+  needOrUsage(call, 2);
   const source = await takeSource(call);
   const { format, roots, sorted } = await takeOptions(call, source.roots);
   const btf = await source.btf();

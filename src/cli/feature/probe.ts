@@ -1,15 +1,10 @@
 import { InputError } from '../../base/error.ts';
-import { type Feature, hasFeature, hasHelper, hasMapType, hasProgType } from '../../loader/index.ts';
-import {
-  type Helper,
-  helperNames,
-  type Kernel,
-  mapTypeNames,
-  type ProgType,
-  progTypeNames,
-} from '../../sys/index.ts';
+import type { Feature } from '../../loader/index.ts';
+import { type Helper, helperNames, type Kernel, type ProgType } from '../../sys/index.ts';
 import type { Call } from '../grammar/call.ts';
 import type { JsonWriter } from '../grammar/json-writer.ts';
+import { takeDevice } from '../map/create.ts';
+import { type Asked, deviceAsked, kernelAsked } from './asked.ts';
 import { CONFIG_OPTIONS, MACRO_OPTIONS, SETTINGS } from './config.ts';
 
 /** What bpftool calls the features that it looks for beside types and helpers. */
@@ -24,7 +19,7 @@ const MISC: readonly { readonly feature: Feature; readonly name: string; readonl
 const NOISY: ReadonlySet<Helper> = new Set<Helper>(['trace_printk', 'trace_vprintk', 'probe_write_user']);
 
 interface Wanted {
-  component: 'kernel' | undefined;
+  component: 'kernel' | { readonly device: number } | undefined;
   full: boolean;
   /** What macros begin with; absent: none are wanted. */
   prefix: string | undefined;
@@ -33,11 +28,14 @@ interface Wanted {
 /** `feature probe [kernel | dev NAME] [full] [unprivileged] [macros [prefix PREFIX]]`. */
 export async function probeFeatures(call: Call): Promise<void> {
   const { out } = call;
-  const wanted = takeWanted(call);
+  const wanted = await takeWanted(call);
   const { kernel } = await call.world();
-  const probe = new Probe(call, kernel, out.json ? undefined : wanted.prefix);
+  const { component } = wanted;
+  const device = typeof component === 'object' ? component.device : undefined;
+  const asked = device === undefined ? kernelAsked(kernel) : deviceAsked(kernel, device);
+  const probe = new Probe(call, kernel, asked, out.json ? undefined : wanted.prefix);
   out.json?.startObject();
-  probe.configuration();
+  if (device === undefined) probe.configuration();
   probe.syscall();
   const types = probe.programTypes();
   probe.mapTypes();
@@ -46,7 +44,8 @@ export async function probeFeatures(call: Call): Promise<void> {
   out.json?.endObject();
 }
 
-function takeWanted({ words }: Call): Wanted {
+async function takeWanted(call: Call): Promise<Wanted> {
+  const { words } = call;
   const wanted: Wanted = { component: undefined, full: false, prefix: undefined };
   const fail = (message: string) => new InputError('cli-feature', message);
   while (words.left > 0) {
@@ -55,7 +54,9 @@ function takeWanted({ words }: Call): Wanted {
       if (wanted.component) throw fail('component to probe already specified');
       wanted.component = 'kernel';
     } else if (words.accept('dev')) {
-      throw fail('devices that programs are offloaded to can not be probed');
+      if (wanted.component) throw fail('component to probe already specified');
+      words.need(1);
+      wanted.component = { device: takeDevice(words, await call.world()) };
     } else if (words.accept('full')) wanted.full = true;
     else if (wanted.prefix === undefined && words.accept('macros')) wanted.prefix = '';
     else if (words.accept('prefix')) {
@@ -75,11 +76,13 @@ function takeWanted({ words }: Call): Wanted {
 class Probe {
   readonly #call: Call;
   readonly #kernel: Kernel;
+  readonly #asked: Asked;
   readonly #prefix: string | undefined;
 
-  constructor(call: Call, kernel: Kernel, prefix: string | undefined) {
+  constructor(call: Call, kernel: Kernel, asked: Asked, prefix: string | undefined) {
     this.#call = call;
     this.#kernel = kernel;
+    this.#asked = asked;
     this.#prefix = prefix;
   }
 
@@ -146,8 +149,8 @@ class Probe {
   programTypes(): ReadonlySet<ProgType> {
     const found = new Set<ProgType>();
     this.#section('program_types', 'Scanning eBPF program types...', 'eBPF program types', () => {
-      for (const type of progTypeNames) {
-        const has = hasProgType(this.#kernel, type);
+      for (const type of this.#asked.progTypes) {
+        const has = this.#asked.hasProgType(type);
         if (has) found.add(type);
         const macro = `${type.toUpperCase()}_PROG_TYPE`;
         this.#feature(`have_${type}_prog_type`, `eBPF program_type ${type}`, macro, has);
@@ -158,9 +161,9 @@ class Probe {
 
   mapTypes(): void {
     this.#section('map_types', 'Scanning eBPF map types...', 'eBPF map types', () => {
-      for (const type of mapTypeNames) {
+      for (const type of this.#asked.mapTypes) {
         const macro = `${type.toUpperCase()}_MAP_TYPE`;
-        const has = hasMapType(this.#kernel, type);
+        const has = this.#asked.hasMapType(type);
         this.#feature(`have_${type}_map_type`, `eBPF map_type ${type}`, macro, has);
       }
     });
@@ -170,7 +173,7 @@ class Probe {
     const names = helperNames.filter((name) => full || !NOISY.has(name));
     this.#section('helpers', 'Scanning eBPF helper functions...', 'eBPF helper functions', () => {
       if (this.#prefix !== undefined) this.#print(helperMacro(this.#prefix));
-      for (const type of progTypeNames) this.#helpersOf(type, types.has(type), names);
+      for (const type of this.#asked.progTypes) this.#helpersOf(type, types.has(type), names);
     });
   }
 
@@ -181,7 +184,7 @@ class Probe {
     else if (plain) this.#print(`eBPF helpers supported for program type ${type}:`);
     let any = false;
     for (const name of names) {
-      const has = known && hasHelper(this.#kernel, type, name);
+      const has = known && this.#asked.hasHelper(type, name);
       any ||= has;
       if (this.#prefix !== undefined && !json) {
         this.#print(`#define ${this.#prefix}BPF__PROG_TYPE_${type}__HELPER_bpf_${name} ${has ? '1' : '0'}\n`);
@@ -199,7 +202,7 @@ class Probe {
   misc(): void {
     this.#section('misc', 'Scanning miscellaneous eBPF features...', 'eBPF misc features', () => {
       for (const { feature, name, says } of MISC) {
-        this.#feature(`have_${name}`, says, name.toUpperCase(), hasFeature(this.#kernel, feature));
+        this.#feature(`have_${name}`, says, name.toUpperCase(), this.#asked.hasFeature(feature));
       }
     });
   }

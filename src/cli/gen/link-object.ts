@@ -7,7 +7,7 @@ import { errnoId, isErrno } from '../../sys/index.ts';
 import { fileError, readWhole } from '../files.ts';
 import type { Call } from '../grammar/call.ts';
 import { absolute } from '../grammar/command-line.ts';
-import { attemptAsOrErrno, errnoOf, exitWith, INVALID, strerror } from '../grammar/refusal.ts';
+import { attemptAsOrErrno, errnoOf, exitWith, INVALID, needOrUsage, strerror } from '../grammar/refusal.ts';
 import { TypeLinker } from './link-types.ts';
 
 /** An object file to be linked. */
@@ -20,7 +20,7 @@ export interface ObjectInput {
 /** `gen object OUTPUT INPUT…`: objects linked into one. The output appears when it is whole. */
 export async function linkObject(call: Call): Promise<void> {
   const { words } = call;
-  words.need(2);
+  needOrUsage(call, 2);
   const output = words.take();
   const inputs = words.rest.map((name): ObjectInput => ({ name, bytes: readInput(call, name) }));
   words.skip(words.left);

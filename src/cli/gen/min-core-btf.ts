@@ -6,12 +6,12 @@ import { readBtfFile } from '../btf/source.ts';
 import { fileError, readWhole } from '../files.ts';
 import type { Call } from '../grammar/call.ts';
 import { absolute } from '../grammar/command-line.ts';
-import { attemptOrErrno, strerror, Usage } from '../grammar/refusal.ts';
+import { attemptOrErrno, needOrUsage, strerror } from '../grammar/refusal.ts';
 
 /** `gen min_core_btf INPUT OUTPUT OBJECT…`: what the objects' relocations need of a kernel's BTF. */
 export async function generateMinCoreBtf(call: Call): Promise<void> {
   const { words, out } = call;
-  if (words.left < 3) throw new Usage();
+  needOrUsage(call, 3);
   const input = words.take();
   const output = words.take();
   const target = attemptOrErrno('failed to allocate info structure', () => {

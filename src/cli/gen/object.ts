@@ -10,7 +10,7 @@ export const genObject: ObjectFact = {
     ['subskeleton', () => import('./c-command.ts').then((module) => module.generateSubskeleton)],
     ['min_core_btf', () => import('./min-core-btf.ts').then((module) => module.generateMinCoreBtf)],
   ],
-  usage: `Usage: skep gen object OUTPUT INPUT [INPUT...]
+  usage: `Usage: skep gen object OUTPUT_FILE INPUT_FILE [INPUT_FILE...]
        skep gen skeleton FILE [name OBJECT_NAME]
        skep gen skeleton --c[=LIBBPF] FILE [name OBJECT_NAME]
        skep gen subskeleton [--c=LIBBPF] FILE [name OBJECT_NAME]

@@ -15,6 +15,8 @@ export interface ObjectFact {
   readonly commands: readonly (readonly [name: string, load: () => Promise<Action>])[];
   /** The help's text after `Usage: `, with `skep` for the program's name; begins with the object's name. */
   readonly usage: string;
+  /** With JSON, too, the usage is text on standard error, as bpftool's is for this object. */
+  readonly usageIsText?: boolean;
 }
 
 /** Finds the command that the next word stands for and does it. */
@@ -43,6 +45,7 @@ export const helpAction: Action = (call) => call.usage();
 
 /** Prints the object's usage, on standard error as bpftool does. */
 function help(object: ObjectFact, { out }: Call): void {
-  if (out.json) out.done();
+  if (object.usageIsText) out.note(object.usage.trimEnd());
+  else if (out.json) out.done();
   else out.info(object.usage.trimEnd());
 }

@@ -42,7 +42,11 @@ export class Output {
 
   /** A note on standard error; none beside JSON. */
   info(text: string): void {
-    if (this.json) return;
+    if (!this.json) this.note(text);
+  }
+
+  /** A note on standard error, also beside JSON. */
+  note(text: string): void {
     this.flush();
     this.#io.stderr(`${text}\n`);
   }

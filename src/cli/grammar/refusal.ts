@@ -1,5 +1,6 @@
 import { InputError } from '../../base/error.ts';
 import { errnoId, errnoText, isErrno } from '../../sys/index.ts';
+import type { Call } from './call.ts';
 
 /** The command line is not of the command's form: its usage is printed, and the exit code is that of a failure. */
 export class Usage extends Error {
@@ -71,6 +72,20 @@ export function errnoOf(error: unknown): string | undefined {
   if (error instanceof InputError) return error.errno;
   const { code } = error as { code?: unknown };
   return typeof code === 'string' && isErrno(code) ? code : undefined;
+}
+
+/**
+ * For commands that print their usage below what is missing.
+ * @throws Usage when fewer words are left
+ */
+export function needOrUsage({ words, out }: Pick<Call, 'words' | 'out'>, count: number): void {
+  try {
+    words.need(count);
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    out.error(error.message);
+    throw new Usage();
+  }
 }
 
 /**

@@ -9,6 +9,7 @@ export const iterObject: ObjectFact = {
     ['help', () => import('../grammar/object.ts').then((module) => module.helpAction)],
     ['pin', () => import('./pin.ts').then((module) => module.pinIterator)],
   ],
+  usageIsText: true,
   usage: `Usage: skep iter pin OBJ PATH [map MAP]
        skep iter help
 

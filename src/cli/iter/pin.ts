@@ -5,13 +5,13 @@ import { readWhole } from '../files.ts';
 import type { Call } from '../grammar/call.ts';
 import { absolute } from '../grammar/command-line.ts';
 import { pinFd } from '../grammar/pins.ts';
-import { attemptAsOrErrno, refusedAs, Usage } from '../grammar/refusal.ts';
+import { attemptAsOrErrno, needOrUsage, refusedAs } from '../grammar/refusal.ts';
 import { takeMap } from '../grammar/selectors.ts';
 
 /** `iter pin OBJ PATH [map MAP]`: the object's first program becomes a file that is read by `cat`. */
 export async function pinIterator(call: Call): Promise<void> {
-  const { words, out } = call;
-  if (words.left < 2) throw new Usage();
+  const { words } = call;
+  needOrUsage(call, 2);
   const file = words.take();
   const path = words.take();
   const world = await call.world();
@@ -38,5 +38,4 @@ export async function pinIterator(call: Call): Promise<void> {
   } finally {
     object.close();
   }
-  out.done();
 }

@@ -25,6 +25,6 @@ Note: Only xdp, tcx, tc, netkit, flow_dissector and netfilter attachments
       For progs attached to cgroups, use "skep cgroup"
       to dump program attachments. For program types
       sk_{filter,skb,msg,reuseport} and lwt/seg6, please
-      use "skep ip".
+      consult iproute2, or use "skep tc" and "skep ip".
 `,
 };

@@ -8,8 +8,9 @@ export const perfObject: ObjectFact = {
     ['show', () => import('./show.ts').then((module) => module.showPerf)],
     ['list', () => import('./show.ts').then((module) => module.showPerf)],
   ],
+  usageIsText: true,
   usage: `Usage: skep perf { show | list }
-       skep perf help }
+       skep perf help
 
        OPTIONS := { {-j|--json} [{-p|--pretty}] | {-d|--debug} }
 `,
