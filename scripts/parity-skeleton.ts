@@ -25,6 +25,9 @@ const folders = args.length > 0 ? args : ['examples', 'corpora/debian', 'corpora
 const WHY_EMPTY =
   'bpftool writes nothing and says nothing where a map of global data has no types, or is an arena';
 
+/** Exit code of bpftool where the loader program would lack a map, because libbpf found it pinned. */
+const REUSED = 242;
+
 const objects = folders
   .filter((folder) => existsSync(folder))
   .flatMap((folder) => readdirSync(folder).map((name) => join(folder, name)))
@@ -90,6 +93,8 @@ function linuxReason(): string | undefined {
 function reasonFor(expected: Answer, found: Answer, light: boolean, file: string): string | undefined {
   if (expected.code < 0) return 'bpftool crashes';
   if (expected.code === 0 && expected.text === '' && found.code === 0) return WHY_EMPTY;
+  if (light && expected.code === REUSED && found.code !== 0)
+    return 'a map of that name is pinned on this machine';
   if (!light || found.code !== 0) return undefined;
   if (expected.code === 234) return 'this libbpf does not know the section of a program';
   const { programs } = parseObject(readFileSync(file), file);

@@ -18,6 +18,11 @@ const MAX_NAME = 63;
 /** What libbpf says of objects that are none, and of such as refer to what it does not know; and bpftool's exit codes. */
 const NO_OBJECT = { text: 'BPF object format invalid', exitCode: 95 };
 const NOT_KNOWN = { text: 'Relocation failed', exitCode: 91 };
+const OTHER_ENDIAN = { text: 'Endian mismatch', exitCode: 93 };
+const KNOWN: Readonly<Record<string, typeof NO_OBJECT>> = {
+  'cli-gen': NOT_KNOWN,
+  'cli-endian': OTHER_ENDIAN,
+};
 /** What libbpf answers to an object that is well-formed but can't be opened, by the code of skep's own refusal. */
 const ERRNOS: Readonly<Record<string, Errno>> = {
   'loader-extern': 'ENOENT',
@@ -88,7 +93,7 @@ async function open(
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
     const errno = errnoOf(error) ?? ERRNOS[error.code];
-    const known = error.code === 'cli-gen' ? NOT_KNOWN : NO_OBJECT;
+    const known = KNOWN[error.code] ?? NO_OBJECT;
     const refused = new InputError(error.code, error.message, errno === undefined ? {} : { errno });
     const text = errno === undefined ? known.text : strerror(refused);
     const code = exitCode ?? (errno === undefined ? known.exitCode : errnoExit(refused));

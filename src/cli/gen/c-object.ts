@@ -81,10 +81,11 @@ export function identifier(name: string): string {
 
 /** What no libbpf opens, or only a later one. */
 function checkOpens(spec: ObjectSpec, { version, newSections }: CEdition): void {
+  const later = `which libbpf ${version} does not know; write the skeleton for a later one: --c=1.8`;
+  if (!spec.littleEndian && !newSections) throw new InputError('cli-endian', `it is big-endian, ${later}`);
   const legacy = [...spec.maps.values()].find(({ origin }) => origin === 'legacy');
   if (legacy) throw unopened(`its map ${legacy.name} is of the kind that libbpf 1.0 gave up`, 'EOPNOTSUPP');
   if (newSections) return;
-  const later = `which libbpf ${version} does not know; write the skeleton for a later one: --c=1.8`;
   for (const { name, extra } of spec.maps.values()) {
     if (extra > 0xffff_ffffn) {
       throw unopened(`map ${name} has an attribute of more than 32 bits, ${later}`, 'EINVAL');
