@@ -88,12 +88,7 @@ const COMPATIBLE: Readonly<Record<ArgKind, readonly RegType[]>> = {
   stack: [PTR_TO_STACK],
   const_str: [PTR_TO_MAP_VALUE],
   timer: [PTR_TO_MAP_VALUE],
-  kptr_xchg_dest: [
-    PTR_TO_MAP_VALUE,
-    PTR_TO_BTF_ID | MEM_ALLOC,
-    PTR_TO_BTF_ID | MEM_ALLOC | NON_OWN_REF,
-    PTR_TO_BTF_ID | MEM_ALLOC | NON_OWN_REF | MEM_RCU,
-  ],
+  kptr_xchg_dest: [PTR_TO_MAP_VALUE, PTR_TO_BTF_ID | MEM_ALLOC],
   dynptr: [PTR_TO_STACK, CONST_PTR_TO_DYNPTR],
 };
 
