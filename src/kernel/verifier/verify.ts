@@ -215,7 +215,8 @@ function seal(made: Draft, log: Log, ex: Explorer): VerifiedProgram {
     }),
     gplCompatible: isGplCompatible(made.input.license),
     ...counts(ex),
-    log: log.finish(counts(ex)),
+    // An exception that the program has no function for ends in one of Linux's own.
+    log: log.finish(counts(ex), made.throws === true && made.exceptionCallback === undefined),
   };
   return program as VerifiedProgram;
 }
