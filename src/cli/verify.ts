@@ -42,7 +42,7 @@ A refusal tells what is wrong, the instructions that made it so with their sourc
 Exit code: 0 all are accepted, 1 some are refused, 2 the input is bad or a program could not be judged.
 
 --json prints one object: object, kernel_version, capabilities, programs [{program, type, section, accepted, error,
-diagnosis {code, category, title, errno, problem, reason, suggestion, at, registers, causes, path_length}, counts,
+notes, diagnosis {code, category, title, errno, problem, reason, suggestion, at, registers, causes, path_length}, counts,
 stack_depth, milliseconds, log, linux, stats}], or with --matrix rows [{kernel, programs [{program, accepted, problem,
 reason}]}]. docs/verifier.md says what each member means.`,
 };
