@@ -24,6 +24,10 @@ export interface Machine {
   readonly clock: Required<Clock>;
   /** 32 random bits. */
   random(): number;
+  /** Where they come from, if programs may take them from its state themselves. */
+  readonly source?: RandomSource;
+  /** The clock is the host's, of which programs may see what it was a few reads ago. */
+  readonly hostTime?: boolean;
   readonly grace: Grace;
   /** Takes a line of `bpf_trace_printk`, without its newline. */
   trace(line: string): void;
@@ -99,20 +103,70 @@ export class SimulatedClock implements Required<Clock> {
   }
 }
 
-/** A generator of 32-bit numbers from a seed: sfc32, by Chris Doty-Humphrey. */
+/** Where a random source's state is: {@link RANDOM_BYTES} in a kernel's memory. */
+interface Place {
+  readonly memory: Memory;
+  readonly addr: number;
+}
+
+/** The generator's words, and whether numbers are given. */
+const RANDOM_BYTES = 20;
+const GIVEN = 16;
+
+/** Random numbers of a generator, sfc32 by Chris Doty-Humphrey, or of a function. The state may be where programs see it. */
+export class RandomSource {
+  #give: (() => number) | undefined;
+  #words = new DataView(new ArrayBuffer(RANDOM_BYTES));
+  #place: Place | undefined;
+
+  /** @param random a seed, or what gives 32-bit numbers */
+  constructor(random: number | (() => number)) {
+    this.set(random);
+  }
+
+  set(random: number | (() => number)): void {
+    this.#give = typeof random === 'function' ? random : undefined;
+    this.#put(GIVEN, this.#give ? 1 : 0);
+    if (typeof random === 'function') return;
+    for (const [i, word] of [0, random, 0x9e37_79b9, 1].entries()) this.#put(4 * i, word);
+    for (let i = 0; i < 12; i++) this.next();
+  }
+
+  next(): number {
+    if (this.#give) return this.#give();
+    const a = this.#get(0);
+    const b = this.#get(4);
+    const c = this.#get(8);
+    const counter = this.#get(12);
+    const number = a + b + counter;
+    this.#put(0, b ^ (b >>> 9));
+    this.#put(4, c + (c << 3));
+    this.#put(8, ((c << 21) | (c >>> 11)) + number);
+    this.#put(12, counter + 1);
+    return number >>> 0;
+  }
+
+  /** Keeps the state in a kernel's memory, or no longer. */
+  keep(place: Place | undefined): void {
+    const words = Array.from({ length: RANDOM_BYTES / 4 }, (_, i) => this.#get(4 * i));
+    this.#place = place;
+    for (const [i, word] of words.entries()) this.#put(4 * i, word);
+  }
+
+  #get(offset: number): number {
+    const { memory, addr } = this.#place ?? {};
+    return memory ? memory.readU32(addr! + offset) : this.#words.getUint32(offset);
+  }
+
+  #put(offset: number, word: number): void {
+    const { memory, addr } = this.#place ?? {};
+    if (memory) memory.writeU32(addr! + offset, word >>> 0);
+    else this.#words.setUint32(offset, word >>> 0);
+  }
+}
+
+/** A generator of 32-bit numbers from a seed. */
 export function seededRandom(seed: number): () => number {
-  let a = 0;
-  let b = seed | 0;
-  let c = 0x9e37_79b9;
-  let counter = 1;
-  const next = () => {
-    const t = (a + b + counter) | 0;
-    counter = (counter + 1) | 0;
-    a = b ^ (b >>> 9);
-    b = (c + (c << 3)) | 0;
-    c = ((c << 21) | (c >>> 11)) + t;
-    return t >>> 0;
-  };
-  for (let i = 0; i < 12; i++) next();
-  return next;
+  const source = new RandomSource(seed);
+  return () => source.next();
 }

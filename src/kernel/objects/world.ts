@@ -9,6 +9,7 @@ import type { BpfMap } from '../maps/map.ts';
 import { type Addr, at, NULL } from '../memory/index.ts';
 import type { Heap } from './heap.ts';
 import type { Machine } from './machine.ts';
+import { OWN_FIELDS } from './map-fields.ts';
 import { cgroupsOf, type Task } from './task.ts';
 
 /** Bytes of a struct where no BTF says how large it is. */
@@ -237,11 +238,13 @@ export class World {
   }
 
   /** A member of a map's own struct, as programs read it through a map pointer. */
-  mapField({ id, shape }: BpfMap, offset: number, size: number): bigint {
+  mapField(map: BpfMap, offset: number, size: number): bigint {
+    const { id, shape } = map;
     const btf = this.#btf;
     const struct = btf?.find('bpf_map', 'struct');
     if (!btf || struct === undefined) return 0n;
-    const bytes = new Uint8Array(Math.max(this.sizeOf('bpf_map'), offset + size));
+    const own = OWN_FIELDS[shape.type];
+    const bytes = new Uint8Array(Math.max(this.sizeOf(own?.struct ?? 'bpf_map'), offset + size));
     const view = new DataView(bytes.buffer);
     const members = {
       map_type: mapTypeId(shape.type),
@@ -258,6 +261,16 @@ export class World {
       if (!place) continue;
       if (place.size === 8) view.setBigUint64(place.offset, BigInt(value), true);
       else view.setUint32(place.offset, Number(value), true);
+    }
+    for (const [path, value] of Object.entries(own?.members ?? {})) {
+      const place = this.#place(own!.struct, path);
+      if (place && place.offset < offset + size && offset < place.offset + place.size) {
+        view.setUint32(
+          place.offset,
+          value(map, (struct) => this.sizeOf(struct)),
+          true,
+        );
+      }
     }
     const name = this.#place('bpf_map', 'name');
     if (name) bytes.set(new TextEncoder().encode(shape.name).subarray(0, name.size - 1), name.offset);
