@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { ownersText } from '../../src/cli/grammar/owners.ts';
 import { embeddedWorld } from '../../src/cli/world/embedded.ts';
 import { createKernel, linuxStatus, openLinux } from '../../src/index.ts';
 import type { Kernel } from '../../src/sys/index.ts';
@@ -37,6 +38,19 @@ describe('on the embedded kernel', () => {
     first[Symbol.dispose]();
     expect((await run('map', 'show')).stdout).toBe('');
   });
+});
+
+it('tells the cookie of a perf event beside them', () => {
+  expect(
+    ownersText(
+      [
+        { pid: 3, comm: 'a' },
+        { pid: 4, comm: 'b' },
+      ],
+      7n,
+    ),
+  ).toBe('\n\tbpf_cookie 7\n\tpids a(3), b(4)');
+  expect(ownersText([], 7n)).toBe('');
 });
 
 describe.skipIf(!linuxStatus().ok)('on Linux', () => {

@@ -2,15 +2,20 @@
 import type { Owner } from '../world/owners.ts';
 import type { JsonWriter } from './json-writer.ts';
 
-/** A line of a description, its line break before it; nothing where no process has it. */
-export function ownersText(owners: readonly Owner[] | undefined): string {
+/**
+ * Lines of a description, each with its line break before it; nothing where no process has it.
+ * @param cookie of a link to a perf event, which is told with its owners
+ */
+export function ownersText(owners: readonly Owner[] | undefined, cookie?: bigint): string {
   if (!owners || owners.length === 0) return '';
-  return `\n\tpids ${owners.map(({ pid, comm }) => `${comm}(${pid})`).join(', ')}`;
+  const told = cookie === undefined ? '' : `\n\tbpf_cookie ${cookie}`;
+  return `${told}\n\tpids ${owners.map(({ pid, comm }) => `${comm}(${pid})`).join(', ')}`;
 }
 
-/** The member of a description in JSON. */
-export function writeOwners(json: JsonWriter, owners: readonly Owner[] | undefined): void {
+/** The members of a description in JSON. @param cookie as in {@link ownersText} */
+export function writeOwners(json: JsonWriter, owners: readonly Owner[] | undefined, cookie?: bigint): void {
   if (!owners || owners.length === 0) return;
+  if (cookie !== undefined) json.field('bpf_cookie', cookie);
   json.name('pids').startArray();
   for (const { pid, comm } of owners) {
     json.startObject().field('pid', pid).field('comm', comm).endObject();

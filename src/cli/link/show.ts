@@ -1,3 +1,4 @@
+import { linkDetails } from '../../sys/index.ts';
 import type { Call } from '../grammar/call.ts';
 import { type Listed, list, pinnedJson, pinnedText } from '../grammar/listing.ts';
 import { ownersText, writeOwners } from '../grammar/owners.ts';
@@ -13,13 +14,15 @@ export function showLinks(call: Call): Promise<void> {
 
 function show({ out }: Call, world: World, { info, pinned, owners }: Listed<'link'>): void {
   const { json } = out;
+  const details = linkDetails(info);
+  const cookie = details?.type === 'perf_event' ? details.cookie : undefined;
   if (json) {
     json.startObject();
     writeLink(json, world, info);
     pinnedJson(json, pinned);
-    writeOwners(json, owners);
+    writeOwners(json, owners, cookie);
     json.endObject();
     return;
   }
-  out.print(`${linkText(world, info)}${pinnedText(pinned)}${ownersText(owners)}\n`);
+  out.print(`${linkText(world, info)}${pinnedText(pinned)}${ownersText(owners, cookie)}\n`);
 }
