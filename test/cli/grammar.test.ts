@@ -96,7 +96,7 @@ describe('usage', () => {
       expect(object.name).toBe(name);
       const { code, stdout, stderr } = await run(`${name} help`);
       expect([code, stdout, stderr]).toEqual([0, '', `${object.usage.trimEnd()}\n`]);
-      expect(await ok(`-j ${name} help`)).toBe('null\n');
+      expect(await ok(`-j ${name} help`)).toBe(object.usageIsText ? '\n' : 'null\n');
       for (const [command, action] of object.commands) {
         expect(typeof (await action()), `${name} ${command}`).toBe('function');
       }

@@ -13,7 +13,7 @@ import { takeProgram } from '../grammar/selectors.ts';
 import { isPrefix } from '../grammar/words.ts';
 import { nearest } from '../options.ts';
 import type { World } from '../world/world.ts';
-import { openCgroup } from './open.ts';
+import { openCgroup, openOrMakeCgroup } from './open.ts';
 
 interface Attachment {
   readonly cgroup: Fd;
@@ -24,11 +24,12 @@ interface Attachment {
 async function takeAttachment(call: Call, world: World, doing: string): Promise<Attachment> {
   const { words } = call;
   if (words.left < 4) throw new InputError('cli-cgroup', `too few parameters for cgroup ${doing}`);
-  const cgroup = openCgroup(call, world, words.take());
+  const open = doing === 'attach' ? openOrMakeCgroup : openCgroup;
+  const cgroup = open(call, world, words.take());
   const word = words.take();
   const type = attachTypeOf(word);
   if (type === undefined) {
-    const near = nearest(word, attachTypeNames);
+    const near = nearest(word, [...attachTypeNames, ...attachTypeNames.map(attachTypeToBpftool)]);
     throw new InputError('cli-cgroup', 'invalid attach type', {
       ...(near !== undefined && { detail: `did you mean '${near}'?` }),
     });

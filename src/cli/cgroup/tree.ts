@@ -37,8 +37,9 @@ export async function showTree(call: Call): Promise<void> {
   }
 }
 
-/** Where the cgroups of version 2 are. */
+/** Where the cgroups of version 2 are; the embedded kernel has them where Linux has. */
 function hierarchy(kernel: Kernel): string | undefined {
+  if (kernel.name === 'embedded') return '/sys/fs/cgroup';
   const mounts = kernel.files.read_file('/proc/mounts');
   if (mounts === undefined) return undefined;
   for (const line of new TextDecoder().decode(mounts).split('\n')) {

@@ -67,7 +67,12 @@ async function takeWanted(call: Call): Promise<Wanted> {
     } else if (words.accept('unprivileged')) {
       throw fail('unprivileged run not supported; run the command as that user');
     } else {
-      throw fail(`expected no more arguments, 'kernel', 'dev', 'macros' or 'prefix', got: '${word}'?`);
+      const near = words.near(['kernel', 'dev', 'full', 'unprivileged', 'macros', 'prefix']);
+      throw new InputError(
+        'cli-feature',
+        `expected no more arguments, 'kernel', 'dev', 'macros' or 'prefix', got: '${word}'?`,
+        near === '' ? {} : { detail: near },
+      );
     }
   }
   return wanted;

@@ -64,7 +64,7 @@ function mountOn(call: Call, files: BpfFiles, folder: string, failure: string): 
     files.mount(folder);
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
-    throw new InputError('cli-pin', `${failure}: ${error.message}`, { cause: error });
+    throw new InputError('cli-pin', `${failure}: ${error.message}`);
   }
 }
 

@@ -4,6 +4,7 @@ import type { Call } from '../grammar/call.ts';
 import { attemptOrErrno, exitWith, INVALID } from '../grammar/refusal.ts';
 import { takeProgram } from '../grammar/selectors.ts';
 import { isPrefix } from '../grammar/words.ts';
+import { nearest } from '../options.ts';
 import { takeDevice } from './device.ts';
 
 type Hook =
@@ -23,7 +24,12 @@ const TYPES: Readonly<Record<string, Hook>> = {
 function takeType({ words }: Call): { readonly name: string; readonly hook: Hook } {
   const word = words.take();
   const name = Object.keys(TYPES).find((type) => isPrefix(word, type));
-  if (name === undefined) throw new InputError('cli-net', `invalid net attach/detach type: ${word}`);
+  if (name === undefined) {
+    const near = nearest(word, Object.keys(TYPES));
+    throw new InputError('cli-net', `invalid net attach/detach type: ${word}`, {
+      ...(near !== undefined && { detail: `did you mean '${near}'?` }),
+    });
+  }
   return { name, hook: TYPES[name]! };
 }
 

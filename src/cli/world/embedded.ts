@@ -29,11 +29,10 @@ function bpfFiles(kernel: EmbeddedKernel): BpfFiles {
         ? !('errno' in bpffs.get(path)) || !('errno' in bpffs.list(path))
         : existsSync(path),
     mount: (folder) => {
-      throw new InputError(
-        'cli-bpffs',
-        `mount -t bpf bpf ${folder} failed: the embedded kernel has one BPF file system, at ${ROOT}`,
-        { errno: 'EPERM' },
-      );
+      const why = `${folder}/`.startsWith(`${ROOT}/`)
+        ? 'it is no folder'
+        : `the embedded kernel has one BPF file system, at ${ROOT}`;
+      throw new InputError('cli-bpffs', `mount -t bpf bpf ${folder} failed: ${why}`, { errno: 'EPERM' });
     },
     mkdir: (path) => check(`making the folder ${path}`, bpffs.mkdir(path)),
     unlink: (path) => check(`removing ${path}`, bpffs.unlink(path)),

@@ -104,6 +104,7 @@ export class EmbeddedNet implements NetCommands {
     const verb = prog_fd === undefined ? 'removing the XDP program of' : `putting program fd ${prog_fd} on`;
     const doing = `${verb} network device ${ifindex} as ${mode} XDP`;
     this.#device(ifindex, doing);
+    const program = prog_fd === undefined ? undefined : this.#program(prog_fd, doing, ['xdp']);
     if (mode === 'offload') throw refuse(doing, 'EOPNOTSUPP', 'the device runs no programs itself');
     const modes = this.#xdp.get(ifindex) ?? new Map<XdpMode, Program>();
     const other = mode === 'native' ? 'generic' : 'native';
@@ -116,7 +117,7 @@ export class EmbeddedNet implements NetCommands {
     if (expected !== undefined && expected !== 'none' && this.#program(expected, doing, ['xdp']) !== old) {
       throw refuse(doing, 'EEXIST', 'the active program is not the expected one');
     }
-    if (prog_fd !== undefined) modes.set(mode, this.#program(prog_fd, doing, ['xdp']).hold());
+    if (program !== undefined) modes.set(mode, program.hold());
     else modes.delete(mode);
     old?.release();
     this.#xdp.set(ifindex, modes);
