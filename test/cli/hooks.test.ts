@@ -23,7 +23,6 @@ describe('skep cgroup', () => {
       'attach_type',
       'attach_flags',
       'name',
-      'attach_btf_name',
       'attach_btf_obj_id',
       'attach_btf_id',
     ]);
