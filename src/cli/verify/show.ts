@@ -28,7 +28,8 @@ export function showProgram(report: ProgramReport, paint: Paint): string {
   if (report.linux && !report.linux.agrees) {
     const { release, accepted, message, errno } = report.linux;
     const refusal = accepted === undefined ? 'has no verdict' : 'refuses it';
-    lines.push(`  Linux ${release} ${accepted ? 'accepts it' : `${refusal}: ${message} (${errno})`}`);
+    const why = errno === undefined ? message : `${message} (${errno})`;
+    lines.push(`  Linux ${release} ${accepted ? 'accepts it' : `${refusal}: ${why}`}`);
   }
   if (report.stats) lines.push(...showStats(report.stats, paint));
   if (report.log) lines.push(report.log.trimEnd());
