@@ -39,6 +39,8 @@ static void *(*bpf_ringbuf_reserve)(void *ring, u64 size, u64 flags) = (void *)1
 static void (*bpf_ringbuf_submit)(void *record, u64 flags) = (void *)132;
 static u32 (*bpf_get_smp_processor_id)(void) = (void *)8;
 static u32 (*bpf_get_prandom_u32)(void) = (void *)7;
+static u64 (*bpf_ktime_get_ns)(void) = (void *)5;
+static u64 (*bpf_get_current_pid_tgid)(void) = (void *)14;
 static long (*bpf_tail_call)(void *ctx, void *map, u32 index) = (void *)12;
 
 #define WORK(name, bytes)                                                                      \

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Helpers in a loop: the processor's number, and an array's element. */
+/* Helpers in a loop: the processor's number, an array's element, random numbers, the clock. */
 #include "bench.h"
 
 struct {
@@ -53,12 +53,33 @@ SEC("xdp") int percpu(struct xdp_md *ctx)
 	return 3;
 }
 
-SEC("xdp") int hostcalls(struct xdp_md *ctx)
+SEC("xdp") int random_numbers(struct xdp_md *ctx)
 {
 	u32 sum = 0;
 	SCALAR
 	for (u32 i = 0; i < ROUNDS; i++)
 		sum |= bpf_get_prandom_u32() >> 31;
+	asm volatile("" : "+r"(sum));
+	return 1;
+}
+
+SEC("xdp") int clock(struct xdp_md *ctx)
+{
+	u64 last = 0;
+	SCALAR
+	for (u32 i = 0; i < ROUNDS; i++)
+		last |= bpf_ktime_get_ns();
+	asm volatile("" : "+r"(last));
+	return 1;
+}
+
+/* A helper that is JavaScript in skep. */
+SEC("xdp") int hostcalls(struct xdp_md *ctx)
+{
+	u64 sum = 0;
+	SCALAR
+	for (u32 i = 0; i < ROUNDS; i++)
+		sum |= bpf_get_current_pid_tgid();
 	asm volatile("" : "+r"(sum));
 	return 1;
 }

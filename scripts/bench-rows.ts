@@ -46,6 +46,8 @@ export const ROWS: readonly Row[] = [
   { name: 'calls', object: 'compute', native: true },
   { name: 'tailcalls', object: 'tail', per: 33, figure: 'tailcall_ns' },
   helper('helpers', 'helper_ns'),
+  helper('random_numbers', 'prandom_ns'),
+  helper('clock', 'ktime_ns'),
   helper('hostcalls', 'host_call_ns'),
   { name: 'keyloop', object: 'maps', per: 256 },
   { name: 'wideloop', object: 'maps', per: 256 },

@@ -13,7 +13,8 @@
  *   compute_ratio_worst  the worst of these rows and of the calls of subprograms
  *   native_ratio         the same mean of native C over Linux's
  *   parse_ns             one packet parsed, the loop over packets included
- *   tailcall_ns, helper_ns, host_call_ns    one tail call; get_smp_processor_id; get_prandom_u32
+ *   tailcall_ns, helper_ns    one tail call; get_smp_processor_id
+ *   prandom_ns, ktime_ns, host_call_ns    get_prandom_u32; ktime_get_ns; get_current_pid_tgid, which is JavaScript
  *   array_ns, hash4_ns, …  one operation on a map
  *   compile500_ms, compile45k_ms    translating and instantiating a program of so many instructions
  *   first_packet_ms, node_ms, first_packet_ratio    a whole `skep run` of a small object, `node -e 0` beside it

@@ -22,7 +22,7 @@ import { FdTable } from './objects/fd-table.ts';
 import { Hooks } from './objects/hook.ts';
 import { IdTable } from './objects/id-table.ts';
 import type { Link } from './objects/link.ts';
-import { type Clock, Grace, hostClock, SimulatedClock, seededRandom } from './objects/machine.ts';
+import { type Clock, Grace, hostClock, RandomSource, SimulatedClock } from './objects/machine.ts';
 import type { KernelObject } from './objects/object.ts';
 import { PerfEvent, type PerfRecord } from './objects/perf-event.ts';
 import { CgroupTree, NetNamespace } from './objects/place.ts';
@@ -138,12 +138,15 @@ export class EmbeddedKernel implements Kernel {
     const kernelBtf = btf && parseBtf(btf, 'vmlinux');
     if (btf && kernelBtf) btfs.publish(new BtfObject(btf, kernelBtf, true)).hold();
     const mapsByAddr = new Map<Addr, BpfMap>();
+    const source = new RandomSource(random);
     return {
       memory: this.memory,
       cpus: this.possibleCpus,
       cpu,
       clock: completeClock(this.#options.clock),
-      random: sourceOf(random),
+      hostTime: this.#options.clock === undefined,
+      random: () => source.next(),
+      source,
       grace: new Grace(),
       fieldReleases: () => this.runtime.heap.releases,
       trace: (line) => {
@@ -263,7 +266,7 @@ export class EmbeddedKernel implements Kernel {
 
   /** Sets the source of random numbers: a seed, or what gives 32-bit numbers. */
   setRandom(random: number | (() => number)): void {
-    this.#state.random = sourceOf(random);
+    this.#state.source!.set(random);
   }
 
   vmlinuxBtf(): Uint8Array | undefined {
@@ -423,10 +426,6 @@ export class EmbeddedKernel implements Kernel {
 
 export function createKernel(options: KernelOptions = {}): EmbeddedKernel {
   return new EmbeddedKernel(options);
-}
-
-function sourceOf(random: number | (() => number)): () => number {
-  return typeof random === 'number' ? seededRandom(random) : random;
 }
 
 function wrongOption(reason: string): InputError {

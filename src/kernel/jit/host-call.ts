@@ -24,7 +24,8 @@ export function writeNativeCall(f: FunctionWriter, call: NativeCall): void {
         f.op(OP.i32_load);
         f.memarg(AREA.cpu);
       }
-    } else if ('value' in arg) f.i32(arg.value);
+    } else if (arg === 'area') f.globalGet(f.scope.area);
+    else if ('value' in arg) f.i32(arg.value);
     else writeArgument(f, arg);
   }
   f.call(f.scope.native(call));

@@ -15,6 +15,7 @@ import { SK_BUFF } from '../net/structs.ts';
 import type { Program } from '../objects/program.ts';
 import { effectiveAttachType, PROGRAMS } from '../programs/index.ts';
 import type { VerifiedProgram } from '../verifier/index.ts';
+import { AREA_RANDOM, AREA_READS } from '../wasm/assembly/area-layout.ts';
 import { indirectAccess } from './indirect.ts';
 import { JitFault } from './jit-fault.ts';
 import { lowerHelper, lowerKfunc } from './lower.ts';
@@ -74,6 +75,8 @@ export class Jit {
       const { memory } = this.#kernel.machine;
       this.#area = memory.allocate(AREA.size, { kind: 'stack', owner: 'BPF stack', access: 'none' });
       this.#cpu = -1;
+      this.#kernel.machine.source?.keep({ memory, addr: this.#area + AREA_RANDOM });
+      memory.native.random = () => this.#kernel.machine.random();
     }
     const index = this.#indexOf(program);
     let compiled: CompiledProgram;
@@ -111,6 +114,8 @@ export class Jit {
     current.context = context;
     if (current.acquired.size > 0) current.acquired.clear();
     const { cpu, memory } = this.#kernel.machine;
+    // The first read of the clock is to see the time as it is.
+    memory.writeU32(this.#area + AREA_READS, 0);
     if (cpu === this.#cpu) return;
     this.#cpu = cpu;
     memory.writeU32(this.#area + AREA.cpu, cpu);
@@ -258,6 +263,7 @@ export class Jit {
     if (this.#indices.size > 0) return;
     this.#table = undefined;
     this.#freeIndices.length = 0;
+    this.#kernel.machine.source?.keep(undefined);
     this.#kernel.machine.memory.free(this.#area);
     this.#area = NULL;
   }

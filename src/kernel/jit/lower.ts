@@ -38,7 +38,7 @@ export function lowerHelper(host: LoweringHost, id: number, proof: InsnProof | u
   if (inlined) return inlined;
   const native = map ? lowerNative(map, name) : lowerAny(host, name);
   if (native) return native;
-  const helper = HELPER_CALLS[name];
+  const helper = HELPER_CALLS[name] ?? INPUT_CALLS[name]?.(host.run);
   if (helper) return { ...helper, kind: 'native' };
   if (map) {
     const call = MAP_CALLS[name]?.(map, host.run);
@@ -197,6 +197,22 @@ const MAP_CALLS: Partial<Readonly<Record<Helper, (map: BpfMap, run: JitRun) => C
     call: (value: number) => map.peek(addr(value)),
   }),
 };
+
+/** Of the kernel's inputs: the clock where it is the host's, and its random generator. */
+const INPUT_CALLS: Partial<Readonly<Record<Helper, (run: JitRun) => Omit<NativeCall, 'kind'> | undefined>>> =
+  {
+    ktime_get_ns: time('clock_ns'),
+    ktime_get_boot_ns: time('clock_ns'),
+    ktime_get_coarse_ns: time('clock_coarse_ns'),
+    jiffies64: time('clock_jiffies'),
+    get_prandom_u32: ({ machine }) =>
+      machine.source && { name: 'prandom', args: ['area'], result: 'address' },
+  };
+
+function time(name: NativeCall['name']) {
+  return ({ machine }: JitRun): Omit<NativeCall, 'kind'> | undefined =>
+    machine.hostTime ? { name, args: ['area'], result: 'i64' } : undefined;
+}
 
 /** Calls that need nothing but the run. */
 const RUN_CALLS: Partial<Readonly<Record<Helper, (run: JitRun) => Call>>> = {

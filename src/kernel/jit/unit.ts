@@ -26,8 +26,8 @@ export interface HostCall {
   readonly call: WasmFunction;
 }
 
-/** An argument of a function of the kernel: a register, a constant, or the current CPU's number. */
-export type NativeArgument = Argument | { readonly value: number } | 'cpu';
+/** An argument of a function of the kernel: a register, a constant, the current CPU's number, or the address of its area. */
+export type NativeArgument = Argument | { readonly value: number } | 'cpu' | 'area';
 
 /** A function of the kernel in WebAssembly (`wasm/assembly/`) that a program calls without JavaScript in between. */
 export interface NativeCall {
@@ -154,6 +154,7 @@ export const AREA = {
   cpu: 4,
   /** Row of the packet that is run, of those that are run at once. */
   row: 8,
+  /** Behind them are the words of `area-layout.ts`: the clock and the random generator. */
   /** Where frame 0 ends: r10 of the entry. */
   top: (FRAMES + 1) * FRAME,
   size: (FRAMES + 2) * FRAME,

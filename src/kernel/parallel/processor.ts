@@ -22,8 +22,9 @@ import { Devices, type NetDevice } from '../net/device.ts';
 import { RedirectInfo } from '../net/redirect.ts';
 import { faulted } from '../net/test-run.ts';
 import { XdpBuff } from '../net/xdp-buff.ts';
-import { Grace, type Machine, seededRandom } from '../objects/machine.ts';
+import { Grace, type Machine, RandomSource } from '../objects/machine.ts';
 import { createServices } from '../objects/services.ts';
+import { AREA_RANDOM, AREA_READS } from '../wasm/assembly/area-layout.ts';
 import {
   CHAIN,
   CONTROL,
@@ -84,12 +85,13 @@ class Processor {
     const memory = new Memory({ part });
     const ns = (milliseconds: number) => BigInt(Math.round(milliseconds * 1e6));
     const monotonic = () => ns(performance.timeOrigin - timeOrigin + performance.now());
+    const source = new RandomSource(seed);
     const machine: Machine = {
       memory,
       cpus,
       cpu,
       clock: { monotonic, boottime: monotonic, realtime: () => BigInt(Date.now()) * 1_000_000n },
-      random: seededRandom(seed),
+      random: () => source.next(),
       grace: new Grace(),
       trace: (line) => answer({ kind: 'trace', line }),
     };
@@ -107,9 +109,12 @@ class Processor {
     this.#socket = loop.type === 'socket_filter';
     this.#box = memory.allocate(BOX.size, { kind: 'kernel', owner: 'counters', access: 'none' });
     memory.writeU32(area + AREA.cpu, cpu);
+    source.keep({ memory, addr: area + AREA_RANDOM });
+    memory.native.now = () => (performance.timeOrigin - timeOrigin + performance.now()) * 1e6;
     const current = { context: undefined as RunContext | undefined, acquired: new Map<number, never>() };
     this.#enter = (context) => {
       current.context = context;
+      memory.writeU32(area + AREA_READS, 0);
     };
     const table = new wasm.Table({ element: 'anyfunc', initial: 1 });
     const runs = order.programs.map(({ name, index, module, host }): Once => {

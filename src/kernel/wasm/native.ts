@@ -20,6 +20,10 @@ export interface NativeHost {
   readonly release: (map: number, element: number) => void;
   /** Tells who waits for a ring buffer's records that there is one. */
   readonly wake: (map: number) => void;
+  /** The monotonic clock, in nanoseconds. */
+  readonly now: () => number;
+  /** 32 random bits, where the kernel is given them. */
+  readonly random: () => number;
   /** The map at an address, where it is not kept in WebAssembly. */
   readonly mapAt: (map: number) => HostMap | undefined;
   /** Whether the thread may sleep while it waits for another; a page's main thread may not. */
@@ -47,12 +51,17 @@ export class Native {
   readonly hooks = new Map<number, MapHooks>();
   /** Finds maps for programs that know them only while they run. */
   mapAt: (map: number) => HostMap | undefined = () => undefined;
+  /** What programs see of time and randomness, of the processor whose functions these are. */
+  now: () => number = () => performance.now() * 1e6;
+  random: () => number = () => 0;
 
   constructor(memory: WasmMemory) {
     this.functions = instantiate(memory, {
       grow: (map) => this.hooks.get(map)?.grow?.() ?? false,
       release: (map, element) => this.hooks.get(map)?.release?.(element),
       wake: (map) => this.hooks.get(map)?.wake?.(),
+      now: () => this.now(),
+      random: () => this.random() | 0,
       mapAt: (map) => this.mapAt(map),
       mayWait: mayWait(),
     });
@@ -97,6 +106,8 @@ export function instantiate(memory: WasmMemory, host: NativeHost): KernelFunctio
       grow: (map: number) => (host.grow(map >>> 0) ? 1 : 0),
       release: (map: number, element: number) => host.release(map >>> 0, element >>> 0),
       wake: (map: number) => host.wake(map >>> 0),
+      now: host.now,
+      random: host.random,
       map_lookup: (map: number, key: number) => known(host, map).lookup(addr(key)),
       map_update: (map: number, key: number, value: number, flags: number) =>
         known(host, map).update(addr(key), addr(value), flags >>> 0),

@@ -12,6 +12,12 @@ export declare const mayWait: u32;
 /** Tells who waits for a ring buffer's records that there is one. */
 export declare function wake(map: u32): void;
 
+/** The monotonic clock, in nanoseconds. */
+export declare function now(): f64;
+
+/** 32 random bits, where they don't come from the generator. */
+export declare function random(): u32;
+
 /** Operations on maps that are not kept in WebAssembly. */
 export declare function map_lookup(map: u32, key: u32): u32;
 export declare function map_update(map: u32, key: u32, value: u32, flags: u32): i32;

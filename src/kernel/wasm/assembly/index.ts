@@ -33,6 +33,7 @@ export {
   hash_update,
   hash_update_percpu,
 } from './hash';
+export { clock_coarse_ns, clock_jiffies, clock_ns, prandom } from './inputs';
 export { jhash } from './jhash';
 export { spin_lock, spin_unlock } from './lock';
 export {
