@@ -7,7 +7,7 @@ import { linuxStatus, openLinux } from '../../src/linux/index.ts';
 import { loadObject, parseObject } from '../../src/loader/index.ts';
 import type { Kernel } from '../../src/sys/index.ts';
 
-const OBJECTS = ['strings', 'packets', 'objects', 'kfuncs', 'lookups'];
+const OBJECTS = ['strings', 'packets', 'objects', 'kfuncs', 'lookups', 'edges'];
 const BTF = '/sys/kernel/btf/vmlinux';
 const PACKET = 64;
 /** As `out.h` has it. */
