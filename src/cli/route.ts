@@ -34,6 +34,7 @@ const OBJECTS = [
   'iter',
   'token',
   'version',
+  'fs',
   'tc',
   'ip',
 ];

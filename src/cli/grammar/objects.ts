@@ -14,6 +14,7 @@ export const OBJECTS: readonly (readonly [name: string, load: () => Promise<Obje
   ['struct_ops', () => import('../struct-ops/object.ts').then((module) => module.structOpsObject)],
   ['iter', () => import('../iter/object.ts').then((module) => module.iterObject)],
   ['token', () => import('../token/object.ts').then((module) => module.tokenObject)],
+  ['fs', () => import('../fs/object.ts').then((module) => module.fsObject)],
   ['tc', () => import('../iproute2/tc.ts').then((module) => module.tcObject)],
   ['ip', () => import('../iproute2/ip.ts').then((module) => module.ipObject)],
 ];

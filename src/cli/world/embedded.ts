@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { cpus } from 'node:os';
+import { cpus, networkInterfaces } from 'node:os';
 import { InputError } from '../../base/error.ts';
 import { createKernel, type EmbeddedKernel, type KernelOptions } from '../../kernel/index.ts';
 import type { Fd } from '../../sys/index.ts';
@@ -117,8 +117,23 @@ export function ephemeralKernel(): EmbeddedKernel {
   return createKernel(kernelOptions());
 }
 
-/** What the kernels of the command line are like: as many CPUs as the machine, and the running Linux's types or those of a file. */
+/**
+ * What the kernels of the command line are like: as many CPUs as the machine, devices of the machine's names and `eth0`, and
+ * the running Linux's types or those of a file.
+ */
 export function kernelOptions(types?: string): KernelOptions {
   const btf = runningTypes(types);
-  return { cpus: cpus().length, ...(btf && { btf }) };
+  return { cpus: cpus().length, devices: namedDevices(), ...(btf && { btf }) };
+}
+
+/** Loopback is there anyway. `eth0` is the device that examples name. */
+function namedDevices(): NonNullable<KernelOptions['devices']> {
+  const names = new Set(['eth0']);
+  for (const [name, addresses] of Object.entries(networkInterfaces())) {
+    if (!addresses?.some(({ internal }) => internal)) names.add(name);
+  }
+  // Linux's names have 15 bytes at most.
+  return [...names]
+    .filter((name) => /^[^\s/]{1,15}$/.test(name))
+    .map((name, i) => ({ ifindex: i + 2, name }));
 }
