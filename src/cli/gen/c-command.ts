@@ -41,12 +41,6 @@ export async function generateCSkeleton(call: Call): Promise<void> {
     out.print(cSkeleton(object, taken.bytes));
     return;
   }
-  if (edition.shadows) {
-    throw new InputError(
-      'cli-gen',
-      `light skeletons are written for libbpf 1.1, not for ${edition.version}: leave --c out`,
-    );
-  }
   const { buildLoader } = await import('./light/object-loader.ts');
   const { cLightSkeleton } = await import('./light/c-light.ts');
   const { kernel } = await call.world();

@@ -1,6 +1,6 @@
 /** An object as libbpf lists it: what of it has a name in a skeleton. */
 import { InputError } from '../../base/error.ts';
-import type { Btf, BtfTypeId, BtfVarInfo } from '../../btf/index.ts';
+import { type Btf, BtfBuilder, type BtfTypeId, type BtfVarInfo } from '../../btf/index.ts';
 import { type ElfFile, SYMBOL_VISIBILITY } from '../../elf/index.ts';
 import type { MapSpec, ObjectSpec, ProgramSpec } from '../../loader/index.ts';
 import type { CEdition } from './c-edition.ts';
@@ -65,8 +65,9 @@ export function describeObject(
   edition: CEdition,
 ): CObject {
   checkOpens(spec, edition);
-  const { btf } = spec;
-  const reader = new DataReader(btf, edition, hiddenSymbols(elf));
+  const hidden = hiddenSymbols(elf);
+  const btf = spec.btf && !edition.allData ? hideVariables(spec.btf, hidden) : spec.btf;
+  const reader = new DataReader(btf, edition);
   const maps = [...spec.maps.values()]
     .filter((map) => edition.newSections || isOldSection(map))
     .map((map) => reader.map(map, prefix));
@@ -122,15 +123,26 @@ function hiddenSymbols(elf: ElfFile): ReadonlySet<string> {
   return new Set(found.map(({ name }) => name));
 }
 
+/** Variables that only the object itself sees are static to later versions of libbpf. */
+function hideVariables(btf: Btf, hidden: ReadonlySet<string>): Btf {
+  const builder = BtfBuilder.from(btf);
+  let any = false;
+  for (const id of btf.ids()) {
+    const variable = btf.type(id);
+    if (variable.kind !== 'var' || variable.linkage !== 'global' || !hidden.has(variable.name)) continue;
+    builder.replace(id, { ...variable, linkage: 'static' });
+    any = true;
+  }
+  return any ? builder.build(btf.name) : btf;
+}
+
 class DataReader {
   readonly #btf: Btf | undefined;
   readonly #edition: CEdition;
-  readonly #hidden: ReadonlySet<string>;
 
-  constructor(btf: Btf | undefined, edition: CEdition, hidden: ReadonlySet<string>) {
+  constructor(btf: Btf | undefined, edition: CEdition) {
     this.#btf = btf;
     this.#edition = edition;
-    this.#hidden = hidden;
   }
 
   map(spec: MapSpec, prefix: string): CMap {
@@ -164,7 +176,6 @@ class DataReader {
     const variable = btf.type(id);
     if (variable.kind !== 'var' || variable.linkage === 'static') return [];
     const { name, type } = variable;
-    if (!this.#edition.allData && this.#hidden.has(name)) return [];
     return [{ name, ident: identifier(name.slice(0, MAX_IDENT)), type, offset, size }];
   }
 }

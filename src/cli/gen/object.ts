@@ -19,6 +19,7 @@ export const genObject: ObjectFact = {
 
        object links objects into one; skeleton writes a TypeScript module, or with --c the C header that bpftool writes;
        subskeleton writes a C header. LIBBPF := { 1.1 | 1.8 } is the oldest libbpf that is to take the header.
-       OPTIONS := { {-j|--json} [{-p|--pretty}] | {-d|--debug} | {-L|--use-loader} }
+       OPTIONS := { {-j|--json} [{-p|--pretty}] | {-d|--debug} |
+                    {-L|--use-loader} | [ {-S|--sign } {-k} <private_key.pem> {-i} <certificate.x509> ]}
 `,
 };

@@ -114,27 +114,23 @@ ${closes.join('')}	skel_free(skel);
 `;
 }
 
-function opening({ name, maps }: CObject, { values }: LoaderImage): string {
+function opening({ name, maps, edition }: CObject, { values }: LoaderImage): string {
+  const modern = edition.newSections;
   const prepares = maps.map((map) => {
     const { data, spec } = map;
     if (data === undefined) return '';
     const value = values.get(spec.name) ?? new Uint8Array(spec.valueSize);
-    return `	skel->${data} = skel_prep_map_data((void *)"\\
-${hexString(value)}", ${mappedSize(map)}, ${value.length});
-	if (!skel->${data})
-		goto cleanup;
-	skel->maps.${data}.initial_value = (__u64) (long) skel->${data};
-`;
+    return modern ? prepare(data, value, mappedSize(map)) : prepareOld(data, value, mappedSize(map));
   });
   return `static inline struct ${name} *
 ${name}__open(void)
 {
 	struct ${name} *skel;
 
-	skel = skel_alloc(sizeof(*skel));
+	skel = ${modern ? `(struct ${name} *)` : ''}skel_alloc(sizeof(*skel));
 	if (!skel)
 		goto cleanup;
-	skel->ctx.sz = (void *)&skel->links - (void *)skel;
+	skel->ctx.sz = ${modern ? '(char *)&skel->links - (char *)skel' : '(void *)&skel->links - (void *)skel'};
 ${prepares.join('')}	return skel;
 cleanup:
 	${name}__destroy(skel);
@@ -143,13 +139,65 @@ cleanup:
 `;
 }
 
-function loading({ name, maps }: CObject, { data, insns }: LoaderImage): string {
+function prepareOld(data: string, value: Uint8Array, size: number): string {
+  return `	skel->${data} = skel_prep_map_data((void *)"\\
+${hexString(value)}", ${size}, ${value.length});
+	if (!skel->${data})
+		goto cleanup;
+	skel->maps.${data}.initial_value = (__u64) (long) skel->${data};
+`;
+}
+
+function prepare(data: string, value: Uint8Array, size: number): string {
+  return `	{
+		static const char data[] __attribute__((__aligned__(8))) = "\\
+${hexString(value)}";
+
+		skel->${data} = (__typeof__(skel->${data}))skel_prep_map_data((void *)data, ${size},
+						sizeof(data) - 1);
+		if (!skel->${data})
+			goto cleanup;
+		skel->maps.${data}.initial_value = (__u64) (long) skel->${data};
+	}
+`;
+}
+
+/** What the loader program is given. */
+function loaderOptions(modern: boolean, { data, insns }: LoaderImage): string {
+  if (!modern) {
+    return `
+	opts.ctx = (struct bpf_loader_ctx *)skel;
+	opts.data_sz = ${data.length};
+	opts.data = (void *)"\\
+${hexString(data)}";
+	opts.insns_sz = ${insns.length};
+	opts.insns = (void *)"\\
+${hexString(insns)}";
+`;
+  }
+  return `	static const char opts_data[] __attribute__((__aligned__(8))) = "\\
+${hexString(data)}";
+	static const char opts_insn[] __attribute__((__aligned__(8))) = "\\
+${hexString(insns)}";
+	opts.ctx = (struct bpf_loader_ctx *)skel;
+	opts.data_sz = sizeof(opts_data) - 1;
+	opts.data = (void *)opts_data;
+	opts.insns_sz = sizeof(opts_insn) - 1;
+	opts.insns = (void *)opts_insn;
+
+`;
+}
+
+function loading({ name, maps, edition }: CObject, loader: LoaderImage): string {
+  const modern = edition.newSections;
   const finishes = maps.map((map) => {
-    if (map.data === undefined) return '';
+    const { data } = map;
+    if (data === undefined) return '';
     const access = map.spec.frozen ? 'PROT_READ' : 'PROT_READ | PROT_WRITE';
-    return `	skel->${map.data} = skel_finalize_map_data(&skel->maps.${map.data}.initial_value,
-					${mappedSize(map)}, ${access}, skel->maps.${map.data}.map_fd);
-	if (!skel->${map.data})
+    const cast = modern ? `(__typeof__(skel->${data}))` : '';
+    return `	skel->${data} = ${cast}skel_finalize_map_data(&skel->maps.${data}.initial_value,
+					${mappedSize(map)}, ${access}, skel->maps.${data}.map_fd);
+	if (!skel->${data})
 		return -ENOMEM;
 `;
   });
@@ -159,15 +207,7 @@ ${name}__load(struct ${name} *skel)
 {
 	struct bpf_load_and_run_opts opts = {};
 	int err;
-
-	opts.ctx = (struct bpf_loader_ctx *)skel;
-	opts.data_sz = ${data.length};
-	opts.data = (void *)"\\
-${hexString(data)}";
-	opts.insns_sz = ${insns.length};
-	opts.insns = (void *)"\\
-${hexString(insns)}";
-	err = bpf_load_and_run(&opts);
+${loaderOptions(modern, loader)}	err = bpf_load_and_run(&opts);
 	if (err < 0)
 		return err;
 ${finishes.join('')}	return 0;

@@ -1,6 +1,6 @@
 /**
  * Builds a program that makes system calls: it loads types, makes maps and loads programs inside the kernel, as the loader
- * programs of libbpf 1.1 do, instruction by instruction.
+ * programs of libbpf do, instruction by instruction.
  *
  * Registers of the program that is built: r6 the context, r7 what the last call answered, r8 an instruction that is being
  * filled in, r9 what has been found for it. What fails goes to the clean-up code, which closes what is open.
@@ -70,8 +70,9 @@ export class LoaderBuilder {
   /**
    * @param functions all of the object: so many file descriptors are closed when something fails
    * @param maps all of the object
+   * @param modern as libbpf 1.8 builds it
    */
-  constructor(functions: number, maps: number) {
+  constructor(functions: number, maps: number, modern: boolean) {
     const code = this.#code;
     this.#fds = this.#data.reserve((MAX_MAPS + MAX_MODULES) * FD);
     code.move(6, 1);
@@ -99,6 +100,7 @@ export class LoaderBuilder {
       check: () => this.#check(),
       copy: (to, from, size) => this.#copy(to, from, size),
       close: (place) => this.#closePlace(place),
+      modern,
     });
   }
 

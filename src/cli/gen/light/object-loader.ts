@@ -57,15 +57,15 @@ const RINGS: ReadonlySet<string> = new Set(['ringbuf', 'user_ringbuf']);
  * @throws InputError for what a loader program can't load
  */
 export function buildLoader(object: CObject, spec: ObjectSpec, kernel: Kernel): LoaderImage {
-  const { maps } = object;
-  const builder = new LoaderBuilder(spec.functions.length, maps.length);
+  const { maps, edition } = object;
+  const builder = new LoaderBuilder(spec.functions.length, maps.length, edition.newSections);
   const index = new Map(maps.map(({ spec: map }, i) => [map.name, i]));
-  if (spec.btf) builder.types(spec.btf.bytes);
+  if (object.btf) builder.types(object.btf.bytes);
   for (const map of maps) builder.map(loaderMap(map, spec, kernel, index));
   const strings = spec.btf && new StringPlaces(spec.btf);
   for (const program of spec.programs.values()) {
     if (program.autoload && program.section !== '.text') {
-      builder.program(loaderProgram(program, spec, kernel, index, strings));
+      builder.program(loaderProgram(program, object, spec, kernel, index, strings));
     }
   }
   const values = maps.map(({ spec: map }) => [map.name, initialValue(map, spec, kernel)] as const);
@@ -87,6 +87,9 @@ function loaderMap(
   index: ReadonlyMap<string, number>,
 ): LoaderMap {
   if (map.structOps) throw unloadable(`${name} is a table of functions, which needs the kernel's types`);
+  if (map.type === 'arena' && data !== undefined) {
+    throw unloadable(`arena ${name} holds variables, which a loader program can't put there`);
+  }
   if (map.pin !== undefined) throw unloadable(`map ${name} is to be pinned, which a loader program can't`);
   if (map.type === 'prog_array' && map.slots.length > 0) {
     throw unloadable(
@@ -153,16 +156,21 @@ function cut(name: string): Uint8Array {
 
 function loaderProgram(
   program: ProgramSpec,
+  { edition }: CObject,
   spec: ObjectSpec,
   kernel: Kernel,
   index: ReadonlyMap<string, number>,
   strings: StringPlaces | undefined,
 ): LoaderProgram {
-  const { name, type, attach } = program;
+  const { name, type } = program;
+  const attach = edition.newSections && isUsdt(program) ? 'trace_uprobe_multi' : program.attach;
   if (type === undefined) throw unloadable(`section ${program.section} of ${name} says no program type`);
   if (type === 'ext') throw unloadable(`${name} replaces a function of a program that is not known yet`);
   if (program.attachBtf && !program.target) {
     throw unloadable(`section ${program.section} of ${name} does not say what it is attached to`);
+  }
+  if (type === 'struct_ops' && edition.newSections) {
+    throw unloadable(`no table has ${name}, which is to be a function of one`);
   }
   const linked = linkProgram(spec, program);
   const symbols = refer(linked, spec, index, kernel);
@@ -231,6 +239,11 @@ function loaderProgram(
   };
 }
 
+/** Where many places can be probed at once, its program is loaded for that. */
+function isUsdt({ section }: ProgramSpec): boolean {
+  return /^usdt(\.s)?(\/|$)/.test(section);
+}
+
 /** Puts maps by their index into the instructions. @returns what only the kernel knows */
 function refer(
   linked: LinkedProgram,
@@ -255,7 +268,7 @@ function refer(
         wide(insn, PSEUDO.mapIdxValue, index.get('.kconfig')!, entry.offset);
       } else if (ref.kind === 'kfunc') {
         writeSlot(insns, insn, { src: PSEUDO.kfunc, off: 0, imm: 0 });
-        symbols.push({ name, insn, weak, kind: 'function' });
+        symbols.push({ name, insn, weak, kind: 'call' });
       } else if (entry.type === undefined) {
         // Looked up anew where it is loaded.
         const address = kernel.ksym(name);
@@ -264,7 +277,7 @@ function refer(
         symbols.push({ name, insn, weak, kind: 'address' });
       } else {
         wide(insn, PSEUDO.btfId, 0, 0);
-        symbols.push({ name, insn, weak, kind: 'variable' });
+        symbols.push({ name, insn, weak, kind: entry.kind === 'kfunc' ? 'function' : 'variable' });
       }
     }
   }

@@ -9,8 +9,8 @@ export interface SymbolUse {
   readonly name: string;
   readonly insn: number;
   readonly weak: boolean;
-  /** `address`: of a variable without a type. */
-  readonly kind: 'function' | 'variable' | 'address';
+  /** A call of a function; the address of a variable, of a function, of something without a type. */
+  readonly kind: 'call' | 'variable' | 'function' | 'address';
 }
 
 /** What the rest of the loader program offers. */
@@ -24,6 +24,8 @@ export interface SymbolHost {
   readonly check: () => void;
   readonly copy: (to: Place, from: Place, size: Width) => void;
   readonly close: (place: Place) => void;
+  /** Built as libbpf 1.8 does: the slot of a module is set for functions of the kernel itself too. */
+  readonly modern: boolean;
 }
 
 /** A symbol that was looked up for the program. */
@@ -69,15 +71,19 @@ export class KernelSymbolCode {
     for (const use of uses) {
       const at = insns + use.insn * SLOT;
       this.#host.code.address(8, at);
-      if (use.kind === 'function') this.#function(use, at);
-      else if (use.kind === 'variable') this.#variable(use, at);
+      if (use.kind === 'call') this.#call(use, at);
+      else if (use.kind === 'variable' || use.kind === 'function') this.#typed(use, at);
       else this.#address(use, at);
     }
   }
 
-  #function(use: SymbolUse, at: Place): void {
-    const { code, copy, fd, firstModule } = this.#host;
-    const known = this.#known.get(use.name);
+  #knownFor(use: SymbolUse): Known | undefined {
+    return this.#known.get(keyOf(use));
+  }
+
+  #call(use: SymbolUse, at: Place): void {
+    const { code, copy, fd, firstModule, modern } = this.#host;
+    const known = this.#knownFor(use);
     if (known) {
       copy(at + IMM, known.at + IMM, 4);
       copy(at + OFF, known.at + OFF, 2);
@@ -86,7 +92,7 @@ export class KernelSymbolCode {
     this.find(use.name, BTF_KIND.func);
     if (!use.weak) this.#host.check();
     const module = firstModule + this.#modules++;
-    this.#known.set(use.name, { use, at, module });
+    this.#known.set(keyOf(use), { use, at, module });
     code.jump('sge', 7, 0, 3);
     code.storeConstant(4, 8, IMM, 0);
     code.storeConstant(2, 8, OFF, 0);
@@ -94,24 +100,29 @@ export class KernelSymbolCode {
     code.store(4, 8, IMM, 7);
     code.move(9, 7);
     code.shiftRight(9, 32);
+    const keep = () => {
+      code.address(0, fd(module));
+      code.store(4, 0, 0, 9);
+    };
+    if (modern) keep();
     code.jump('ne', 9, 0, 2);
     code.storeConstant(2, 8, OFF, 0);
-    code.jump('always', 0, 0, 4);
-    code.address(0, fd(module));
-    code.store(4, 0, 0, 9);
+    code.jump('always', 0, 0, modern ? 1 : 4);
+    if (!modern) keep();
     code.storeConstant(2, 8, OFF, module);
   }
 
-  #variable(use: SymbolUse, at: Place): void {
+  /** A wide load of the address of what has a type. */
+  #typed(use: SymbolUse, at: Place): void {
     const { code, copy } = this.#host;
-    const known = this.#known.get(use.name);
+    const known = this.#knownFor(use);
     if (known) {
       copy(at + SLOT + IMM, known.at + SLOT + IMM, 4);
       copy(at + IMM, known.at + IMM, 4);
       code.jump('ne', 0, 0, 3);
     } else {
-      this.#known.set(use.name, { use, at, module: 0 });
-      this.find(use.name, BTF_KIND.var);
+      this.#known.set(keyOf(use), { use, at, module: 0 });
+      this.find(use.name, use.kind === 'function' ? BTF_KIND.func : BTF_KIND.var);
       if (!use.weak) this.#host.check();
       code.jump('sge', 7, 0, 3);
       code.storeConstant(4, 8, IMM, 0);
@@ -130,13 +141,13 @@ export class KernelSymbolCode {
 
   #address(use: SymbolUse, at: Place): void {
     const { code, copy, data } = this.#host;
-    const known = this.#known.get(use.name);
+    const known = this.#knownFor(use);
     if (known) {
       copy(at + IMM, known.at + IMM, 4);
       copy(at + SLOT + IMM, known.at + SLOT + IMM, 4);
       return;
     }
-    this.#known.set(use.name, { use, at, module: 0 });
+    this.#known.set(keyOf(use), { use, at, module: 0 });
     const name = data.text(use.name);
     const found = data.reserve(8);
     code.address(1, name);
@@ -158,14 +169,19 @@ export class KernelSymbolCode {
   cleanUp(): void {
     const { close, fd } = this.#host;
     for (const { use, at, module } of this.#known.values()) {
-      if (use.kind === 'variable') close(at + SLOT + IMM);
-      else if (use.kind === 'function') {
+      if (use.kind === 'variable' || use.kind === 'function') close(at + SLOT + IMM);
+      else if (use.kind === 'call') {
         close(fd(module));
         this.#modules--;
       }
     }
     this.#known.clear();
   }
+}
+
+/** What is called and whose address is taken are looked up apart. */
+function keyOf({ kind, name }: SymbolUse): string {
+  return `${kind} ${name}`;
 }
 
 /** Bytes of a name with its terminating zero. */
