@@ -49,6 +49,11 @@ function donors(): Donors {
   });
 }
 
+/** The cases of a unit that this machine can judge. */
+function casesHere(unit: Unit): Case[] {
+  return [...casesOf(unit)('root')].filter(({ here }) => here);
+}
+
 /** A name as a number. */
 function hash(name: string): number {
   let value = 0x811c9dc5;
@@ -92,13 +97,20 @@ class Mutants {
 
   run(): void {
     const from = units();
-    const cases = from.flatMap((unit) => [...casesOf(unit)('root')]).filter(({ here }) => here);
-    const each = Math.ceil(this.#order.count / cases.length);
+    // A case holds its object: all of them at once are a gigabyte.
+    const ids = from.map((unit) => casesHere(unit).map(({ id }) => id));
+    const each = Math.ceil(this.#order.count / ids.flat().length);
     const only = this.#order.only === undefined ? undefined : new RegExp(this.#order.only);
-    for (const [ordinal, one] of cases.entries()) {
-      const base = ordinal * each;
-      if (base + each <= this.#order.first || only?.test(one.id) === false) continue;
-      this.#case(one, base, each);
+    const wanted = (id: string, base: number): boolean =>
+      base + each > this.#order.first && only?.test(id) !== false;
+    let first = 0;
+    for (const [i, unit] of from.entries()) {
+      const base = first;
+      first += ids[i]!.length * each;
+      if (!ids[i]!.some((id, n) => wanted(id, base + n * each))) continue;
+      for (const [n, one] of casesHere(unit).entries()) {
+        if (wanted(one.id, base + n * each)) this.#case(one, base + n * each, each);
+      }
     }
     this.#flush();
     this.#say({ kind: 'done' });
