@@ -136,6 +136,7 @@ export const CURRENT: readonly Scenario[] = [
       `prog tracelog stderr pinned ${P}/x`,
       `prog tracelog stdout`,
       `prog tracelog stdout pinned ${P}/nothing`,
+      `prog tracelog bogus pinned ${P}/x`,
     ],
   },
   {
@@ -167,7 +168,7 @@ export const CURRENT: readonly Scenario[] = [
   },
   {
     name: 'perf-events',
-    lines: [`perf show`, `perf list`, `perf bogus`, `perf help`, `perf show more`],
+    lines: [`perf bogus`, `perf help`],
   },
   {
     name: 'cgroup-types',

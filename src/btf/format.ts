@@ -106,9 +106,9 @@ function treeAt(source: Source, id: BtfTypeId, bitOffset: number): JsonTree {
     }
     case 'ptr': {
       const value = readPlace(btf, { offset: bitOffset, width: btf.pointerSize * 8 }, bytes);
-      return raw(
-        json ? String(value) : value === 0n && style === 'plain' ? '(nil)' : `0x${value.toString(16)}`,
-      );
+      if (json) return raw(String(value));
+      const address = `0x${value.toString(16)}`;
+      return raw(style === 'plain' ? JSON.stringify(value === 0n ? '(nil)' : address) : address);
     }
     case 'float':
       return raw(String(decodeValue(btf, resolve(btf, id), bytes.subarray(bitOffset / 8))));

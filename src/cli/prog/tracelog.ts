@@ -1,6 +1,6 @@
 import type { Call } from '../grammar/call.ts';
 import { waitForInterrupt } from '../grammar/interrupt.ts';
-import { attempt } from '../grammar/refusal.ts';
+import { attempt, Usage } from '../grammar/refusal.ts';
 import { takeProgram } from '../grammar/selectors.ts';
 
 const STREAMS = { stdout: 1, stderr: 2 } as const;
@@ -10,6 +10,8 @@ const CHUNK = 4096;
 export async function traceLog(call: Call): Promise<void> {
   const { words, out, io } = call;
   const stream = words.accept('stdout') ? 'stdout' : words.accept('stderr') ? 'stderr' : undefined;
+  if (stream === undefined && words.left > 0) throw new Usage(words.near(Object.keys(STREAMS)));
+  if (stream !== undefined) words.need(2);
   const world = await call.world();
   if (stream !== undefined) {
     const fd = takeProgram(call, world);
