@@ -51,7 +51,8 @@ socket_filter run; packets of IP, loopback and Linux cooked captures get an Ethe
 the frame from its Ethernet header on, as on a packet socket. OUT is pcapng when its name ends so, else pcap, and
 appears when it is whole. --repeat runs a program again on what it left of the packet, as Linux does. --cpus gives each
 packet to a processor by the hash of its flow, as network cards do: packets of a flow stay in order. Each processor has its
-own values in per-CPU maps.
+own values in per-CPU maps. Where a program keeps nothing but sums, a large capture is shared out piece by piece: the sums
+are the same.
 
 --json prints one object: object, program, type, kernel {name, release}, capture {file, format, link_types, converted
 [{link_type, how}], cut_packets}, packets, repeat, mean_ns, elapsed_ms, verdicts [{name, packets, share}], bytes {kept, cut} (socket
