@@ -1,6 +1,7 @@
 /** Reads of any memory, which fail in place of faulting. @see kernel/trace/bpf_trace.c */
 import type { HelperImpl, HelperRun } from '../../interpreter/environment.ts';
 import type { Addr } from '../../memory/index.ts';
+import type { Task } from '../../objects/task.ts';
 import { addr, err, size, u32 } from './values.ts';
 
 /** How many bytes from an address on are mapped, up to `most`. */
@@ -86,16 +87,22 @@ export const probe_read_str: HelperImpl = (run, to, length, from) => {
   return result < 0 && from < TASK_SIZE ? err('EFAULT') : result;
 };
 
-/** Bytes of the current task's memory, as many as there are. */
-function user({ kernel: { task } }: HelperRun, from: bigint, length: number): Uint8Array {
+/** Bytes of a task's memory, as many as there are. */
+function user(task: Task, from: bigint, length: number): Uint8Array {
   return task.userMemory?.(from, length)?.subarray(0, length) ?? new Uint8Array();
 }
 
 /** Copies from user space, or zeroes. @returns 0 or a negative errno */
-export function readUser(run: HelperRun, to: Addr, length: number, from: bigint): number {
+export function readUser(
+  run: HelperRun,
+  to: Addr,
+  length: number,
+  from: bigint,
+  task = run.kernel.task,
+): number {
   const { memory } = run.machine;
   if (length === 0) return 0;
-  const bytes = user(run, from, length);
+  const bytes = user(task, from, length);
   if (bytes.length < length) {
     memory.fill(to, length, 0);
     return err('EFAULT');
@@ -105,8 +112,14 @@ export function readUser(run: HelperRun, to: Addr, length: number, from: bigint)
 }
 
 /** Copies a string from user space. @returns its length with its zero, or a negative errno */
-export function userString(run: HelperRun, to: Addr, room: number, from: bigint): number {
-  return room === 0 ? 0 : putString(run, to, room, user(run, from, room));
+export function userString(
+  run: HelperRun,
+  to: Addr,
+  room: number,
+  from: bigint,
+  task = run.kernel.task,
+): number {
+  return room === 0 ? 0 : putString(run, to, room, user(task, from, room));
 }
 
 /** Whether an address is user space's is looked at even where nothing is read. */
@@ -118,11 +131,12 @@ export const probe_read_user_str: HelperImpl = (run, to, length, from) =>
 export const copy_from_user: HelperImpl = (run, to, length, from) =>
   readUser(run, addr(to), size(length), from);
 
-export const copy_from_user_task: HelperImpl = (run, to, length, from, task, flags) => {
+export const copy_from_user_task: HelperImpl = (run, to, length, from, pointer, flags) => {
   if (flags !== 0n) return err('EINVAL');
   if (u32(length) === 0) return 0;
   const { kernel, machine } = run;
-  if (kernel.world.taskAt(task) === kernel.task) return readUser(run, addr(to), size(length), from);
+  const task = kernel.world.taskAt(pointer);
+  if (task) return readUser(run, addr(to), size(length), from, task);
   machine.memory.fill(addr(to), size(length), 0);
   return err('EFAULT');
 };

@@ -50,15 +50,16 @@ export const get_ns_current_pid_tgid: HelperImpl = ({ kernel: { task }, machine 
 export const get_netns_cookie: HelperImpl = () => NETNS_COOKIE;
 
 /** Hands a signal to who described the task. */
-export function sendSignal({ kernel: { task } }: HelperRun, signal: bigint, thread: boolean): number {
+export function sendSignal(task: Task, signal: bigint, thread: boolean): number {
   // The first process gets none that it did not ask for.
   if (task.pid === 1) return err('EPERM');
   if (u32(signal) === 0 || u32(signal) > MAX_SIGNAL) return err('EINVAL');
   task.onSignal?.(u32(signal), thread);
   return 0;
 }
-export const send_signal: HelperImpl = (run, signal) => sendSignal(run, signal, false);
-export const send_signal_thread: HelperImpl = (run, signal) => sendSignal(run, signal, true);
+export const send_signal: HelperImpl = ({ kernel: { task } }, signal) => sendSignal(task, signal, false);
+export const send_signal_thread: HelperImpl = ({ kernel: { task } }, signal) =>
+  sendSignal(task, signal, true);
 
 /** `BPF_F_SKIP_FIELD_MASK`, `BPF_F_USER_STACK`, `BPF_F_USER_BUILD_ID`. */
 const STACK = { SKIP: 0xffn, USER: 1n << 8n, BUILD_ID: 1n << 11n } as const;

@@ -15,6 +15,7 @@ import { addr, err, s32, u32 } from '../../helpers/impl/values.ts';
 import type { HelperImpl, HelperRun } from '../../interpreter/environment.ts';
 import { type Addr, at } from '../../memory/index.ts';
 import { SkBuff } from '../../net/sk-buff.ts';
+import type { Task } from '../../objects/task.ts';
 
 /** Types whose programs may write to their packet. @see net/core/filter.c, may_access_direct_pkt_data */
 const WRITE_PACKETS: ReadonlySet<string> = new Set(['sched_cls', 'sched_act', 'lwt_xmit', 'sk_skb', 'xdp']);
@@ -126,7 +127,10 @@ export const bpf_dynptr_memset: HelperImpl = (run, pointer, offset, length, valu
 };
 
 /** Reads memory into what a dynptr points to: whole, or a string. @returns 0, a string's length with its zero, or an errno */
-function readInto(read: (run: HelperRun, to: Addr, length: number, from: bigint) => number): HelperImpl {
+function readInto(
+  read: (run: HelperRun, to: Addr, length: number, from: bigint, task?: Task) => number,
+  task?: Task,
+): HelperImpl {
   return (run, pointer, offset, length, from) => {
     const dynptr = readDynptr(run, pointer);
     const count = BigInt(u32(length));
@@ -134,7 +138,7 @@ function readInto(read: (run: HelperRun, to: Addr, length: number, from: bigint)
     if (!isInside(dynptr, offset, count)) return err('E2BIG');
     if (count === 0n) return 0;
     return withScratch(run, Number(count), (block) => {
-      const result = read(run, block, Number(count), from);
+      const result = read(run, block, Number(count), from, task);
       if (result < 0) return result;
       const status = storeTo(run, dynptr, u32(offset), block, result > 0 ? result : Number(count), 0n);
       return status === 0 ? result : status;
@@ -154,35 +158,43 @@ export const bpf_probe_read_user_str_dynptr = readInto(userString);
 export const bpf_copy_from_user_dynptr = bpf_probe_read_user_dynptr;
 export const bpf_copy_from_user_str_dynptr = bpf_probe_read_user_str_dynptr;
 
-/** The task is the fifth argument; only the current one has memory here. */
+/** The task is the fifth argument; one that was not described has no memory. */
 const ofTask =
-  (read: HelperImpl): HelperImpl =>
-  (run, pointer, offset, length, from, task) =>
-    run.kernel.world.taskAt(task) === run.kernel.task
-      ? read(run, pointer, offset, length, from, 0n)
-      : err('EFAULT');
+  (read: typeof readUser): HelperImpl =>
+  (run, pointer, offset, length, from, taskPointer) => {
+    const task = run.kernel.world.taskAt(taskPointer);
+    return task ? readInto(read, task)(run, pointer, offset, length, from, 0n) : err('EFAULT');
+  };
 
-export const bpf_copy_from_user_task_dynptr = ofTask(bpf_copy_from_user_dynptr);
-export const bpf_copy_from_user_task_str_dynptr = ofTask(bpf_copy_from_user_str_dynptr);
+export const bpf_copy_from_user_task_dynptr = ofTask(readUser);
+export const bpf_copy_from_user_task_str_dynptr = ofTask(userString);
 
 /** `BPF_F_PAD_ZEROS`. */
 const PAD_ZEROS = 1n;
 
-export const bpf_copy_from_user_str: HelperImpl = (run, to, length, from, flags) => {
+/** Copies a string of a task's memory, and zeros behind it where that is asked for. */
+function copyUserString(
+  run: HelperRun,
+  [to, length, from, flags]: readonly [to: bigint, length: bigint, from: bigint, flags: bigint],
+  task: Task,
+): number {
   if (flags & ~PAD_ZEROS) return err('EINVAL');
   const room = u32(length);
   if (room === 0) return 0;
   const { memory } = run.machine;
-  const result = userString(run, addr(to), room, from);
+  const result = userString(run, addr(to), room, from, task);
   if (result < 0) {
     if (flags & PAD_ZEROS) memory.fill(addr(to), room, 0);
     return s32(BigInt(result));
   }
   if (flags & PAD_ZEROS) memory.fill(at(addr(to), result), room - result, 0);
   return result;
-};
+}
 
-export const bpf_copy_from_user_task_str: HelperImpl = (run, to, length, from, task, flags) =>
-  run.kernel.world.taskAt(task) === run.kernel.task
-    ? bpf_copy_from_user_str(run, to, length, from, flags, 0n)
-    : err('EFAULT');
+export const bpf_copy_from_user_str: HelperImpl = (run, to, length, from, flags) =>
+  copyUserString(run, [to, length, from, flags], run.kernel.task);
+
+export const bpf_copy_from_user_task_str: HelperImpl = (run, to, length, from, pointer, flags) => {
+  const task = run.kernel.world.taskAt(pointer);
+  return task ? copyUserString(run, [to, length, from, flags], task) : err('EFAULT');
+};

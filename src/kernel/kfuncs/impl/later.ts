@@ -11,10 +11,10 @@ export const bpf_wq_set_callback_impl: HelperImpl = (run, work, callback, flags)
 export const bpf_wq_start: HelperImpl = (run, work, flags) =>
   flags & 0xffff_ffffn ? err('EINVAL') : run.kernel.alarms.start(addr(work), 0n, false);
 
-/** Only the current task can be given work. */
+/** Work for a task that was described. It is done when no program runs, on behalf of the task that is current then. */
 const schedule: HelperImpl = (run, task, work, map, callback) => {
   const { alarms, world } = run.kernel;
-  if (world.taskAt(task) !== run.kernel.task) return err('ESRCH');
+  if (!world.taskAt(task)) return err('ESRCH');
   const field = addr(work);
   if (alarms.isStarted(field)) return err('EBUSY');
   alarms.forget(field);

@@ -52,5 +52,5 @@ export const bpf_send_signal_task: HelperImpl = (run, pointer, signal, type) => 
   const task = run.kernel.world.taskAt(pointer);
   // PIDTYPE_PID and PIDTYPE_TGID.
   if (u32(type) > 1) return err('EINVAL');
-  return task === run.kernel.task ? sendSignal(run, signal, u32(type) === 0) : err('ESRCH');
+  return task ? sendSignal(task, signal, u32(type) === 0) : err('ESRCH');
 };
