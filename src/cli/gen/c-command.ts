@@ -35,6 +35,12 @@ const ERRNOS: Readonly<Record<string, Errno>> = {
 export async function generateCSkeleton(call: Call): Promise<void> {
   const { flags, out } = call;
   const edition = editionOf(flags.c ?? '');
+  if (flags.sign) {
+    throw new InputError(
+      'cli-sign',
+      'skeletons are not signed here: leave -S, -k and -i out, or sign with bpftool',
+    );
+  }
   const taken = takeObject(call);
   const { object, spec } = await open(taken, edition, nameOf(taken).slice(0, MAX_PREFIX), undefined);
   if (!flags.useLoader) {

@@ -18,7 +18,8 @@ export const genObject: ObjectFact = {
        skep gen help
 
        object links objects into one; skeleton writes a TypeScript module, or with --c the C header that bpftool writes;
-       subskeleton writes a C header. LIBBPF := { 1.1 | 1.8 } is the oldest libbpf that is to take the header.
+       subskeleton writes a C header, -L skeleton one with a program that loads the object.
+       LIBBPF := { 1.1 | 1.8 } is the oldest libbpf that is to take the header.
        OPTIONS := { {-j|--json} [{-p|--pretty}] | {-d|--debug} |
                     {-L|--use-loader} | [ {-S|--sign } {-k} <private_key.pem> {-i} <certificate.x509> ]}
 `,
