@@ -59,7 +59,7 @@ const RINGS: ReadonlySet<string> = new Set(['ringbuf', 'user_ringbuf']);
 export function buildLoader(object: CObject, spec: ObjectSpec, kernel: Kernel): LoaderImage {
   const { maps, edition } = object;
   const builder = new LoaderBuilder(spec.functions.length, maps.length, edition.newSections);
-  const index = new Map(maps.map(({ spec: map }, i) => [map.name, i]));
+  const index = new MapPlaces(maps);
   if (object.btf) builder.types(object.btf.bytes);
   for (const map of maps) builder.map(loaderMap(map, spec, kernel, index));
   const strings = spec.btf && new StringPlaces(spec.btf);
@@ -84,7 +84,7 @@ function loaderMap(
   { name, spec: map, data }: CMap,
   spec: ObjectSpec,
   kernel: Kernel,
-  index: ReadonlyMap<string, number>,
+  index: MapPlaces,
 ): LoaderMap {
   if (map.structOps) throw unloadable(`${name} is a table of functions, which needs the kernel's types`);
   if (map.type === 'arena' && data !== undefined) {
@@ -110,7 +110,7 @@ function loaderMap(
     holdsMaps: map.type === 'array_of_maps' || map.type === 'hash_of_maps',
     ...(values && { data: values }),
     frozen: map.frozen,
-    slots: map.slots.map((slot) => ({ index: slot.index, map: index.get(slot.name)! })),
+    slots: map.slots.map((slot) => ({ index: slot.index, map: index.of(slot.name) })),
   };
 }
 
@@ -159,7 +159,7 @@ function loaderProgram(
   { edition }: CObject,
   spec: ObjectSpec,
   kernel: Kernel,
-  index: ReadonlyMap<string, number>,
+  index: MapPlaces,
   strings: StringPlaces | undefined,
 ): LoaderProgram {
   const { name, type } = program;
@@ -245,12 +245,7 @@ function isUsdt({ section }: ProgramSpec): boolean {
 }
 
 /** Puts maps by their index into the instructions. @returns what only the kernel knows */
-function refer(
-  linked: LinkedProgram,
-  spec: ObjectSpec,
-  index: ReadonlyMap<string, number>,
-  kernel: Kernel,
-): SymbolUse[] {
+function refer(linked: LinkedProgram, spec: ObjectSpec, index: MapPlaces, kernel: Kernel): SymbolUse[] {
   const { insns } = linked;
   const symbols: SymbolUse[] = [];
   const wide = (insn: number, src: number, low: number, high?: number) => {
@@ -259,13 +254,13 @@ function refer(
   };
   for (const ref of linked.refs) {
     const { insn } = ref;
-    if (ref.kind === 'map') wide(insn, PSEUDO.mapIdx, index.get(ref.map)!);
-    else if (ref.kind === 'data') wide(insn, PSEUDO.mapIdxValue, index.get(ref.map)!, ref.off);
+    if (ref.kind === 'map') wide(insn, PSEUDO.mapIdx, index.of(ref.map));
+    else if (ref.kind === 'data') wide(insn, PSEUDO.mapIdxValue, index.of(ref.map), ref.off);
     else if (ref.kind === 'extern' || ref.kind === 'kfunc') {
       const entry = spec.externs.get(ref.extern)!;
       const { name, weak } = entry;
       if (entry.kind === 'kconfig') {
-        wide(insn, PSEUDO.mapIdxValue, index.get('.kconfig')!, entry.offset);
+        wide(insn, PSEUDO.mapIdxValue, index.of('.kconfig'), entry.offset);
       } else if (ref.kind === 'kfunc') {
         writeSlot(insns, insn, { src: PSEUDO.kfunc, off: 0, imm: 0 });
         symbols.push({ name, insn, weak, kind: 'call' });
@@ -282,6 +277,22 @@ function refer(
     }
   }
   return symbols;
+}
+
+/** Maps by their index among those that are made. */
+class MapPlaces {
+  readonly #places: ReadonlyMap<string, number>;
+
+  constructor(maps: readonly CMap[]) {
+    this.#places = new Map(maps.map(({ spec }, i) => [spec.name, i]));
+  }
+
+  of(name: string): number {
+    const place = this.#places.get(name);
+    if (place === undefined)
+      throw unloadable(`map ${name}, which is used, is not one that this libbpf knows`);
+    return place;
+  }
 }
 
 /** Records of 32-bit words. */
