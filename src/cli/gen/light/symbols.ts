@@ -24,7 +24,7 @@ export interface SymbolHost {
   readonly check: () => void;
   readonly copy: (to: Place, from: Place, size: Width) => void;
   readonly close: (place: Place) => void;
-  /** Built as libbpf 1.8 does: the slot of a module is set for functions of the kernel itself too. */
+  /** As libbpf 1.8 does: the slot of a module is set for functions of the kernel itself too. */
   readonly modern: boolean;
 }
 
@@ -77,8 +77,13 @@ export class KernelSymbolCode {
     }
   }
 
+  /** libbpf 1.8 looks up apart what is called and what is addressed. */
+  #keyOf({ kind, name }: SymbolUse): string {
+    return this.#host.modern ? `${kind} ${name}` : name;
+  }
+
   #knownFor(use: SymbolUse): Known | undefined {
-    return this.#known.get(keyOf(use));
+    return this.#known.get(this.#keyOf(use));
   }
 
   #call(use: SymbolUse, at: Place): void {
@@ -92,7 +97,7 @@ export class KernelSymbolCode {
     this.find(use.name, BTF_KIND.func);
     if (!use.weak) this.#host.check();
     const module = firstModule + this.#modules++;
-    this.#known.set(keyOf(use), { use, at, module });
+    this.#known.set(this.#keyOf(use), { use, at, module });
     code.jump('sge', 7, 0, 3);
     code.storeConstant(4, 8, IMM, 0);
     code.storeConstant(2, 8, OFF, 0);
@@ -114,15 +119,16 @@ export class KernelSymbolCode {
 
   /** A wide load of the address of what has a type. */
   #typed(use: SymbolUse, at: Place): void {
-    const { code, copy } = this.#host;
+    const { code, copy, modern } = this.#host;
     const known = this.#knownFor(use);
     if (known) {
       copy(at + SLOT + IMM, known.at + SLOT + IMM, 4);
       copy(at + IMM, known.at + IMM, 4);
       code.jump('ne', 0, 0, 3);
     } else {
-      this.#known.set(keyOf(use), { use, at, module: 0 });
-      this.find(use.name, use.kind === 'function' ? BTF_KIND.func : BTF_KIND.var);
+      this.#known.set(this.#keyOf(use), { use, at, module: 0 });
+      // libbpf 1.1 takes a function whose address is wanted for a variable.
+      this.find(use.name, use.kind === 'function' && modern ? BTF_KIND.func : BTF_KIND.var);
       if (!use.weak) this.#host.check();
       code.jump('sge', 7, 0, 3);
       code.storeConstant(4, 8, IMM, 0);
@@ -147,7 +153,7 @@ export class KernelSymbolCode {
       copy(at + SLOT + IMM, known.at + SLOT + IMM, 4);
       return;
     }
-    this.#known.set(keyOf(use), { use, at, module: 0 });
+    this.#known.set(this.#keyOf(use), { use, at, module: 0 });
     const name = data.text(use.name);
     const found = data.reserve(8);
     code.address(1, name);
@@ -177,11 +183,6 @@ export class KernelSymbolCode {
     }
     this.#known.clear();
   }
-}
-
-/** What is called and whose address is taken are looked up apart. */
-function keyOf({ kind, name }: SymbolUse): string {
-  return `${kind} ${name}`;
 }
 
 /** Bytes of a name with its terminating zero. */
