@@ -28,7 +28,7 @@ export {
   parseCoreSpec,
 } from './core-spec.ts';
 export { declareC, prototypeC } from './declare-c.ts';
-export { CDeclarations, type DumpCOptions, dumpC, type Kfunc } from './dump-c.ts';
+export { type DumpCOptions, dumpC, type Kfunc } from './dump-c.ts';
 export {
   dumpRaw,
   type RawMember,

@@ -112,7 +112,9 @@ describe('skep prog', () => {
   });
 
   it('counts runs until it is interrupted', async () => {
-    expect(await ok(`prog profile pinned ${P}/syn duration 1`, { interrupt: true })).toMatch(/  0 run_cnt +\n/);
+    expect(await ok(`prog profile pinned ${P}/syn duration 1`, { interrupt: true })).toMatch(
+      / 0 run_cnt +\n/,
+    );
   });
 
   it.each<[string, number, string]>([

@@ -1,13 +1,7 @@
 /** The part of a C skeleton that shows an object's global variables. */
 import { InputError } from '../../base/error.ts';
-import {
-  alignOf,
-  type Btf,
-  CDeclarations,
-  resolveType,
-  type skipQualifiers,
-  trySizeOf,
-} from '../../btf/index.ts';
+import { CDeclarations } from '../../btf/dump-c.ts';
+import { alignOf, type Btf, resolveType, type skipQualifiers, trySizeOf } from '../../btf/index.ts';
 import type { CMap, CObject } from './c-object.ts';
 
 /** Largest alignment that is reckoned with: the compiler of the skeleton may be one for 32 bits. */

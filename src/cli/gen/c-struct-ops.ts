@@ -1,6 +1,7 @@
 /** The part of a C skeleton that shows tables of functions (`struct_ops`) before they are loaded. */
 import { InputError } from '../../base/error.ts';
-import { type Btf, type BtfTypeId, CDeclarations, resolve, resolveType, trySizeOf } from '../../btf/index.ts';
+import { CDeclarations } from '../../btf/dump-c.ts';
+import { type Btf, type BtfTypeId, resolve, resolveType, trySizeOf } from '../../btf/index.ts';
 import type { CMap, CObject } from './c-object.ts';
 
 const SCALARS: readonly string[] = ['int', 'float', 'enum', 'enum64'];
