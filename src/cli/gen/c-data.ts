@@ -1,7 +1,7 @@
 /** The part of a C skeleton that shows an object's global variables. */
 import { InputError } from '../../base/error.ts';
 import { CDeclarations } from '../../btf/dump-c.ts';
-import { alignOf, type Btf, resolveType, type skipQualifiers, trySizeOf } from '../../btf/index.ts';
+import { alignOf, type Btf, type BtfTypeId, resolveType, trySizeOf } from '../../btf/index.ts';
 import type { CMap, CObject } from './c-object.ts';
 
 /** Largest alignment that is reckoned with: the compiler of the skeleton may be one for 32 bits. */
@@ -74,7 +74,7 @@ function isStripped({ spec }: CMap): boolean {
 }
 
 /** Arrays and pointers to functions have their names inside, where a `*` can't simply be put before them. */
-function needsTypeof(btf: Btf, id: Parameters<typeof skipQualifiers>[1]): boolean {
+function needsTypeof(btf: Btf, id: BtfTypeId): boolean {
   const type = resolveType(btf, id);
   return type.kind === 'array' || (type.kind === 'ptr' && btf.kind(type.type) === 'func_proto');
 }
