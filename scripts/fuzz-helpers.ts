@@ -10,6 +10,7 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { InputError } from '../src/base/error.ts';
+import { parseBtf } from '../src/btf/index.ts';
 import { assembleLlvm } from '../src/isa/index.ts';
 import { takesMapType } from '../src/kernel/helpers/map-types.ts';
 import { prototype } from '../src/kernel/helpers/prototypes.ts';
@@ -218,6 +219,41 @@ const ADDRESSES: readonly bigint[] = [
 ];
 const SIZES = [0, 1, 2, 3, 4, 6, 8, 12, 14, 16, 20, 24, 28, 32, 40, 44, 48, 64, 100, 128];
 
+/**
+ * Kernel functions on strings: P is a pointer, which may lead nowhere, N a count, C a character. All program types that
+ * kernel functions are for may call them.
+ */
+const STRING_KFUNCS: Readonly<Record<string, string>> = {
+  bpf_strcmp: 'PP',
+  bpf_strcasecmp: 'PP',
+  bpf_strchr: 'PC',
+  bpf_strchrnul: 'PC',
+  bpf_strnchr: 'PNC',
+  bpf_strrchr: 'PC',
+  bpf_strlen: 'P',
+  bpf_strnlen: 'PN',
+  bpf_strspn: 'PP',
+  bpf_strcspn: 'PP',
+  bpf_strstr: 'PP',
+  bpf_strnstr: 'PPN',
+};
+/** Stands before the id of a kernel function until the call is marked as one. */
+const KFUNC_BASE = 0x4000_0000;
+const LETTERS = [0x61, 0x62, 0x41, 0x42, 0x61, 0x20, 0x00, 0xe9];
+const COUNTS: readonly bigint[] = [
+  0n,
+  1n,
+  2n,
+  3n,
+  8n,
+  100n,
+  65_535n,
+  65_536n,
+  65_537n,
+  1n << 32n,
+  (1n << 64n) - 1n,
+];
+
 type Random = (below: number) => number;
 
 function randomFrom(seed: number): Random {
@@ -317,20 +353,54 @@ function argumentsOf(random: Random, helper: Helper, args: readonly Arg[]): stri
   return lines;
 }
 
+/** A call of a kernel function on strings. */
+function stringCall(random: Random): { readonly name: string; readonly lines: string[] } {
+  const name = pick(random, Object.keys(STRING_KFUNCS));
+  const lines = [...STRING_KFUNCS[name]!].flatMap((kind, i) => {
+    const reg = `r${i + 1}`;
+    if (kind === 'C') return [`${reg} = ${pick(random, LETTERS)}`];
+    if (kind === 'N') return [`${reg} = ${BigInt.asIntN(64, pick(random, COUNTS))} ll`];
+    if (random(12) === 0) return [`${reg} = ${BigInt.asIntN(64, pick(random, ADDRESSES))} ll`];
+    return [`${reg} = r10`, `${reg} += -${BUFFER - random(64)}`];
+  });
+  return { name, lines };
+}
+
+/** Marks the calls of kernel functions. */
+function markKfuncs(insns: Uint8Array): void {
+  const view = new DataView(insns.buffer, insns.byteOffset, insns.length);
+  for (let at = 0; at < insns.length; at += 8) {
+    if (insns[at] === 0x85 && view.getInt32(at + 4, true) >= KFUNC_BASE) {
+      insns[at + 1] = 0x20;
+      view.setInt32(at + 4, view.getInt32(at + 4, true) - KFUNC_BASE, true);
+    }
+    if (insns[at] === 0x18) at += 8;
+  }
+}
+
 interface Program {
   readonly type: ProgType;
   readonly text: string;
   readonly calls: readonly string[];
 }
 
+/** Eight characters. */
+function letters(random: Random): bigint {
+  let value = 0n;
+  for (let i = 0; i < 8; i++) value = (value << 8n) | BigInt(pick(random, LETTERS));
+  return value;
+}
+
 function generate(random: Random): Program | undefined {
   const type = pick(random, TYPES);
   const able = candidates.get(type)!;
   const wanted = able.filter((name) => named.test(name));
-  if (wanted.length === 0) return undefined;
+  const strings = random(4) === 0 && named.test('bpf_str') && type !== 'raw_tracepoint';
+  if (wanted.length === 0 && !strings) return undefined;
   const lines = ['r6 = r1'];
   for (let at = 8; at <= BUFFER; at += 8) {
-    const value = random(3) === 0 ? 0n : pick(random, EDGES) * BigInt(1 + random(1 << 16));
+    const value =
+      random(3) === 0 ? 0n : strings ? letters(random) : pick(random, EDGES) * BigInt(1 + random(1 << 16));
     lines.push(`r1 = ${BigInt.asIntN(64, value)} ll`, `*(u64 *)(r10 - ${at}) = r1`);
   }
   for (let i = 0; i < 4; i++) lines.push(`*(u64 *)(r10 - ${BUFFER + 8 + 8 * i}) = ${i === 3 ? 9 : i}`);
@@ -338,6 +408,12 @@ function generate(random: Random): Program | undefined {
   const calls: string[] = [];
   for (let i = 0; i < 8; i++) lines.push(`*(u64 *)(r10 - ${BUFFER + 40 + 8 * i}) = 0`);
   for (let i = 0; i < count; i++) {
+    if (strings) {
+      const { name, lines: made } = stringCall(random);
+      lines.push(...made, `call ${name}`, 'w0 = w0', `*(u64 *)(r10 - ${BUFFER + 40 + 8 * i}) = r0`);
+      calls.push(`${name}(${made.join('; ')})`);
+      continue;
+    }
     const helper = pick(random, i === 0 || random(2) === 0 ? wanted : able);
     const made = argumentsOf(random, helper, prototype(helper, type).args);
     if (!made) return undefined;
@@ -399,7 +475,10 @@ class Side {
   run({ type, text }: Program, data: Uint8Array): string[] {
     this.#renew();
     const source = text.replace(/map\[id:(\d+)\]/g, (_, n) => `map[id:${this.#maps[Number(n)]}]`);
-    const { bytes } = assembleLlvm(source, { helper: (name) => helperId(name as Helper) });
+    const { bytes } = assembleLlvm(source, {
+      helper: (name) => (name in STRING_KFUNCS ? KFUNC_BASE + kfuncId(name) : helperId(name as Helper)),
+    });
+    markKfuncs(bytes);
     let fd: Fd;
     try {
       ({ fd } = this.kernel.bpf.prog_load({ prog_type: type, insns: bytes, license: 'GPL' }));
@@ -482,6 +561,8 @@ if (!status.ok) {
 using opened = openLinux();
 const comm = readFileSync('/proc/self/comm', 'latin1').trimEnd();
 const btf = opened.vmlinuxBtf();
+const types = btf && parseBtf(btf, 'vmlinux');
+const kfuncId = (name: string): number => types?.find(name, 'func') ?? 0;
 const world = {
   ...(btf && { btf }),
   cpus: opened.possibleCpus,

@@ -18,10 +18,11 @@ class Text {
 
   constructor({ machine: { memory } }: HelperRun, pointer: bigint) {
     const region = pointer < 0xffff_ffffn ? memory.region(Number(pointer)) : undefined;
-    if (!region) throw new Unreadable(addressError(pointer));
+    // Where the kernel could have memory, only the byte that is read can be missing.
+    if (!region && addressError(pointer) === err('ERANGE')) throw new Unreadable(err('ERANGE'));
     this.#u8 = memory.u8;
     this.#at = Number(pointer);
-    this.#end = region.end;
+    this.#end = region?.end ?? 0;
   }
 
   byte(index: number): number {
