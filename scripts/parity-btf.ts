@@ -59,7 +59,9 @@ function same(ours: CoreAnswer | undefined, theirs: Logged): boolean {
 
 /** bpftool 7.1 leaves the sizes of small and large enums out. */
 function withoutModes(text: string): string {
-  return text.replaceAll(/ __attribute__\(\(mode\((byte|word)\)\)\)/g, '');
+  return text
+    .replaceAll(/ __attribute__\(\(mode\((byte|word)\)\)\)/g, '')
+    .replaceAll('btf_type_tag("address_space(1)")', 'address_space(1)');
 }
 
 const target = parseBtf(readFileSync(VMLINUX), VMLINUX);

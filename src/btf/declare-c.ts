@@ -164,9 +164,11 @@ export class CDeclarator {
         case 'restrict':
           text += ` ${type.kind}`;
           break;
-        case 'type_tag':
-          text += `${this.#leadingQualifiers(chain)} __attribute__((btf_type_tag("${type.name}")))`;
+        case 'type_tag': {
+          const attribute = type.attribute ? type.name : `btf_type_tag("${type.name}")`;
+          text += `${this.#leadingQualifiers(chain)} __attribute__((${attribute}))`;
           break;
+        }
         case 'array': {
           this.#dropQualifiers(chain);
           const dimension = `[${type.length}]`;

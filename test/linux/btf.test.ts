@@ -30,7 +30,9 @@ function bpftool(...args: string[]): string {
 
 /** Enums of one and of eight bytes get an attribute, as from newer versions of bpftool; 7.1 lays them out as `int`. */
 function withoutModes(text: string): string {
-  return text.replaceAll(/ __attribute__\(\(mode\((byte|word)\)\)\)/g, '');
+  return text
+    .replaceAll(/ __attribute__\(\(mode\((byte|word)\)\)\)/g, '')
+    .replaceAll('btf_type_tag("address_space(1)")', 'address_space(1)');
 }
 
 /** Whether two long texts are equal, without the cost of a difference that nobody reads. */
