@@ -391,6 +391,40 @@ for (const { name, missing, kernel: open } of SUBJECTS) {
         expect(run(kernel, own(drainer(kernel, map, sums, 4)), [])).toBe(-22);
       });
 
+      it('wakes who waits for room when the program says so, and says what records can not be', async () => {
+        const map = userRing();
+        const sums = keep(
+          kernel.bpf.map_create({ map_type: 'array', key_size: 4, value_size: 8, max_entries: 1 }),
+        );
+        const drain = (flags = 0) => own(drainer(kernel, map, sums, flags));
+        const [plain, silent, loud] = [drain(), drain(1), drain(2)];
+        const ready = async () => (await kernel.os.poll([map], { write: true, timeout: 50 })).length;
+        using pages = kernel.os.mmap(map, { offset: 4096, length: 3 * 4096, writable: true });
+        const words = () => new DataView(pages.bytes.buffer, pages.bytes.byteOffset);
+        const put = (at: number, header: number) => words().setUint32(4096 + at, header, true);
+        const produce = (position: number) => words().setBigUint64(0, BigInt(position), true);
+        expect(await ready()).toBe(1);
+        put(0, 8);
+        produce(16);
+        expect([run(kernel, silent, []), await ready()]).toEqual([1, 0]);
+        expect([run(kernel, silent, []), await ready()]).toEqual([0, 0]);
+        expect([run(kernel, loud, []), await ready()]).toEqual([0, 1]);
+        put(16, 8);
+        produce(32);
+        expect([run(kernel, plain, []), await ready()]).toEqual([1, 1]);
+        expect([run(kernel, plain, []), await ready()]).toEqual([0, 0]);
+        // A record behind the end, and one that is larger than the ring, whatever came before it.
+        put(32, 8);
+        put(48, 4000);
+        produce(64);
+        expect(run(kernel, plain, [])).toBe(-22);
+        produce(64 + 8192);
+        put(48, 8000);
+        expect(run(kernel, plain, [])).toBe(-7);
+        produce(65);
+        expect(run(kernel, plain, [])).toBe(-22);
+      });
+
       it('gives room to fill in place', () => {
         using writer = openUserRing(kernel, userRing());
         const reservation = writer.reserve(12)!;
