@@ -15,6 +15,8 @@ export interface Scenario {
   readonly lines: readonly Line[];
   /** Files in the folder that the commands run in. */
   readonly files?: Readonly<Record<string, string | Uint8Array>>;
+  /** The first version of bpftool that has the commands; earlier ones are not asked. */
+  readonly since?: readonly [major: number, minor: number];
   /** Default: all. */
   readonly layouts?: readonly string[];
 }

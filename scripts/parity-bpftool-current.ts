@@ -9,6 +9,7 @@ const TASKS = '{root}/test/cli/objects/tasks.o';
 export const CURRENT: readonly Scenario[] = [
   {
     name: 'links',
+    since: [7, 6],
     lines: [
       `prog loadall ${LINKS} ${P}/l autoattach`,
       `link show pinned ${P}/l/on_tracepoint`,
@@ -37,6 +38,7 @@ export const CURRENT: readonly Scenario[] = [
   },
   {
     name: 'tcx',
+    since: [7, 6],
     lines: [
       `prog load ${CLASSIFIER} ${P}/one`,
       `prog load ${CLASSIFIER} ${P}/two`,
@@ -57,6 +59,7 @@ export const CURRENT: readonly Scenario[] = [
   },
   {
     name: 'devices',
+    since: [7, 6],
     lines: [
       `prog load ${LINKS} ${P}/x offload_dev lo`,
       `prog load ${LINKS} ${P}/x xdpmeta_dev lo`,
@@ -71,6 +74,7 @@ export const CURRENT: readonly Scenario[] = [
   },
   {
     name: 'types',
+    since: [7, 6],
     lines: [
       `btf dump file ${LINKS} format c`,
       `btf dump file ${LINKS} format c unsorted`,
@@ -90,6 +94,7 @@ export const CURRENT: readonly Scenario[] = [
   },
   {
     name: 'builtins',
+    since: [7, 6],
     lines: [
       `feature list_builtins prog_types`,
       `feature list_builtins map_types`,
@@ -106,6 +111,7 @@ export const CURRENT: readonly Scenario[] = [
   },
   {
     name: 'probe',
+    since: [7, 6],
     lines: [
       `feature probe`,
       `feature probe kernel`,
@@ -116,6 +122,7 @@ export const CURRENT: readonly Scenario[] = [
   },
   {
     name: 'sign',
+    since: [7, 6],
     lines: [
       `-S prog load ${LINKS} ${P}/x`,
       `-k key.pem prog load ${LINKS} ${P}/x`,
@@ -126,10 +133,12 @@ export const CURRENT: readonly Scenario[] = [
   },
   {
     name: 'token',
+    since: [7, 6],
     lines: [`token show`, `token list`, `token help`, `token bogus`, `token show more`],
   },
   {
     name: 'streams',
+    since: [7, 6],
     lines: [
       `prog load ${LINKS} ${P}/x`,
       `prog tracelog stdout pinned ${P}/x`,
@@ -141,6 +150,7 @@ export const CURRENT: readonly Scenario[] = [
   },
   {
     name: 'tables-of-functions',
+    since: [7, 6],
     lines: [
       `struct_ops register {root}/test/loader/struct_ops.o`,
       `struct_ops show`,

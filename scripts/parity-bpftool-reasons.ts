@@ -121,6 +121,40 @@ const REASONS: readonly Reason[] = [
     why: 'bpftool crashes, in JSON, on a last line that is to be continued',
   },
   {
+    kernels: BOTH,
+    line: /^(-[jp] )?(map|prog) (pin|create|load) .*\/(one|e|p|m|no\/where)( |$)/,
+    why: 'later versions of bpftool look at the path of a pin before they pin there',
+    where: (tool) => before(tool, 7, 6),
+  },
+  {
+    kernels: BOTH,
+    line: /-n (map|prog) .*\/no\/where|\/(no\/where|p|m|e|one|all)( -n)?$|\/no\/where .* -n$/,
+    why: 'later versions of bpftool look at the path of a pin before they pin there',
+    where: (tool) => before(tool, 7, 6),
+  },
+  {
+    kernels: BOTH,
+    line: /dev nosuchdev$|name pb_a_name_longer_than_that$|\/z bogus$/,
+    why: 'later versions of bpftool take other words, and warn of old ones and of long names',
+    where: (tool) => before(tool, 7, 6),
+  },
+  {
+    kernels: ['embedded'],
+    line: /links\.o|tasks\.o|\/l\/|\/again$|\/first$|struct_ops (show|list|dump|register)/,
+    why: 'the embedded kernel has no tracepoints, iterators and congestion controls to attach to yet',
+    where: (tool) => !before(tool, 7, 6),
+  },
+  {
+    kernels: ['embedded'],
+    line: /feature probe( kernel)?( macros( prefix PB_)?)?$/,
+    why: 'the embedded kernel has features and a configuration of its own',
+  },
+  {
+    kernels: BOTH,
+    line: /perf (show|list)/,
+    why: "other processes' events come and go meanwhile",
+  },
+  {
     kernels: ['embedded'],
     line: /type array_of_maps key 4 value 4 entries 2 name pb_none$/,
     why: 'an inner map that is left out is file descriptor 0: on Linux a standard stream, in the embedded kernel nothing',

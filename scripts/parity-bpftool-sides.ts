@@ -6,6 +6,7 @@ import { runCli } from '../src/cli/cli.ts';
 import { embeddedWorld, kernelOptions } from '../src/cli/world/embedded.ts';
 import { createKernel, type EmbeddedKernel } from '../src/kernel/index.ts';
 import { type Answer, LAYOUTS, SCENARIOS, type Scenario, type Side } from './parity-bpftool-cases.ts';
+import { before, toolAt } from './parity-bpftool-tool.ts';
 
 const INSTANCE = `parity${process.pid}`;
 const BPFFS = '/sys/fs/bpf';
@@ -162,7 +163,9 @@ export async function runSide(
     if (status !== 0) throw new Error(`mounting a BPF file system: ${stderr}`);
   }
   const answers: Answer[] = [];
+  const tool = toolAt(programs.bpftool);
   for (const scenario of SCENARIOS) {
+    if (scenario.since && tool && before(tool, ...scenario.since)) continue;
     if (only !== undefined && !scenario.name.startsWith(only)) continue;
     for (const layout of scenario.layouts ?? LAYOUTS) {
       const folder = join(work, `run-${side}`);
