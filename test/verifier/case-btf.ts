@@ -4,6 +4,8 @@ import { type Btf, BtfBuilder, type BtfTypeId, VOID } from '../../src/btf/index.
 /** A function of the program: where it begins, and what its declaration says. */
 export interface CaseFunc {
   readonly name: string;
+  /** As a parameter; default `int`. */
+  readonly returns?: string;
   readonly slot: number;
   readonly linkage: 'static' | 'global';
   /** `u64`, or `*NAME`, a pointer to a struct of that name and eight bytes. */
@@ -19,11 +21,12 @@ export interface CaseBtf {
 
 /** @throws Error for a line that is no function */
 export function parseFunc(text: string, where: string): CaseFunc {
-  const [name = '', slot, linkage, ...params] = text.split(/\s+/);
+  const [declared = '', slot, linkage, ...params] = text.split(/\s+/);
+  const [name = '', returns] = declared.split(':');
   if (linkage !== 'static' && linkage !== 'global') {
-    throw new Error(`${where}: .func NAME SLOT static|global PARAM…`);
+    throw new Error(`${where}: .func NAME[:RETURNS] SLOT static|global PARAM…`);
   }
-  return { name, slot: Number(slot), linkage, params };
+  return { name, ...(returns && { returns }), slot: Number(slot), linkage, params };
 }
 
 export function caseBtf(funcs: readonly CaseFunc[]): CaseBtf | undefined {
@@ -41,10 +44,10 @@ export function caseBtf(funcs: readonly CaseFunc[]): CaseBtf | undefined {
   };
   const funcInfo = new Uint8Array(funcs.length * 8);
   const view = new DataView(funcInfo.buffer);
-  for (const [i, { name, slot, linkage, params }] of funcs.entries()) {
+  for (const [i, { name, returns, slot, linkage, params }] of funcs.entries()) {
     const proto = builder.add({
       kind: 'func_proto',
-      returns: int,
+      returns: returns === undefined ? int : typeOf(returns),
       params: params.map((param, at) => ({ name: `arg${at}`, type: typeOf(param) })),
     });
     view.setUint32(i * 8, slot, true);

@@ -1,5 +1,5 @@
 /** Checks the records that tie instructions to BTF: which function starts where, which line each one came from. */
-import type { Btf, BtfTypeId } from '../../../btf/index.ts';
+import { type Btf, type BtfTypeId, resolveType } from '../../../btf/index.ts';
 import type { InfoRecords } from '../program.ts';
 import type { RejectCode, Verdict } from '../rejection.ts';
 import type { Draft } from './draft.ts';
@@ -104,7 +104,7 @@ export function checkFuncInfo(draft: Draft): Verdict {
     sub.name = func.name;
     sub.linkage = func.linkage;
     sub.btfFunc = type;
-    if (i === 0 || returnsInt(btf, func.type)) continue;
+    if (i === 0 || returnsNumber(btf, func.type)) continue;
     const what = sub.hasLdAbs ? 'LD_ABS' : sub.hasTailCall ? 'tail_call' : undefined;
     if (what === undefined) continue;
     const refused = refuse(
@@ -118,17 +118,10 @@ export function checkFuncInfo(draft: Draft): Verdict {
   return undefined;
 }
 
-function returnsInt(btf: Btf, proto: BtfTypeId): boolean {
-  let type = btf.type(btf.typeOf(proto, 'func_proto').returns);
-  while (
-    type.kind === 'typedef' ||
-    type.kind === 'const' ||
-    type.kind === 'volatile' ||
-    type.kind === 'restrict'
-  ) {
-    type = btf.type(type.type);
-  }
-  return (type.kind === 'int' && type.size === 4) || type.kind === 'enum';
+/** Whether the function gives a number that fits a register. */
+function returnsNumber(btf: Btf, proto: BtfTypeId): boolean {
+  const type = resolveType(btf, btf.typeOf(proto, 'func_proto').returns);
+  return (type.kind === 'int' && type.size <= 8) || type.kind === 'enum' || type.kind === 'enum64';
 }
 
 function checkWithoutFuncInfo({ subprograms }: Draft): Verdict {
