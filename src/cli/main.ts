@@ -73,9 +73,15 @@ function terminal(): Terminal {
       process.stdin.on('end', () => take(undefined));
       process.stdin.on('error', () => take(undefined));
     },
-    onInterrupt: (callback) => void process.on('SIGINT', callback),
+    onInterrupt: (callback) => {
+      process.on('SIGINT', callback);
+      return () => void process.off('SIGINT', callback);
+    },
     onResize: (callback) => {
-      if (columns !== undefined) process.stderr.on('resize', () => callback(process.stderr.columns));
+      if (columns === undefined) return () => {};
+      const resized = () => callback(process.stderr.columns);
+      process.stderr.on('resize', resized);
+      return () => void process.stderr.off('resize', resized);
     },
   };
 }

@@ -20,8 +20,10 @@ const ENV = ['NO_COLOR', 'TZ', 'TERM', 'LANG', 'LC_ALL'];
 export interface Terminal extends Pick<Io, 'stdout' | 'stderr' | 'colour' | 'progressWidth'> {
   /** Calls back with what comes on standard input, and `undefined` at its end. */
   readonly onStdin: (take: (chunk: Uint8Array | undefined) => void) => void;
-  readonly onInterrupt: (callback: () => void) => void;
-  readonly onResize: (callback: (columns: number) => void) => void;
+  /** @returns what ends the calls */
+  readonly onInterrupt: (callback: () => void) => () => void;
+  /** @returns what ends the calls */
+  readonly onResize: (callback: (columns: number) => void) => () => void;
 }
 
 /** Runs a command line in the kernel process. @returns its exit code */
@@ -99,13 +101,13 @@ async function exchange(place: Place, info: Info, wanted: Hello, terminal: Termi
         chunk === undefined ? connection.send(FRAME.eof) : connection.send(FRAME.stdin, chunk),
       ),
   });
-  terminal.onInterrupt(() => {
+  const noInterrupts = terminal.onInterrupt(() => {
     interrupts++;
     // Whoever insists, or waits for one that does not answer, is let go.
     if (interrupts > 1 || !connection.answered) connection.abandon();
     else connection.send(FRAME.interrupt);
   });
-  terminal.onResize((columns) => connection.send(FRAME.resize, String(columns)));
+  const noResizes = terminal.onResize((columns) => connection.send(FRAME.resize, String(columns)));
   const patience = setTimeout(() => {
     if (!connection.answered) void watch(info, connection, terminal);
   }, ANSWER);
@@ -113,6 +115,8 @@ async function exchange(place: Place, info: Info, wanted: Hello, terminal: Termi
     return await connection.ending;
   } finally {
     clearTimeout(patience);
+    noInterrupts();
+    noResizes();
   }
 }
 
@@ -120,7 +124,7 @@ async function exchange(place: Place, info: Info, wanted: Hello, terminal: Termi
 async function watch(info: Info, connection: Connection, terminal: Terminal): Promise<void> {
   const { kill, pause } = await import('./start.ts');
   const { processState } = await import('./process-state.ts');
-  let told = false;
+  let said = false;
   while (!connection.answered) {
     const before = processState(info.pid);
     await pause(1000);
@@ -131,12 +135,13 @@ async function watch(info: Info, connection: Connection, terminal: Terminal): Pr
       terminal.stderr(
         `skep: the kernel process (pid ${info.pid}) does not answer and does nothing; it is ended, what it held is lost, and a new one is started\n`,
       );
+      told.add(info.token);
       await kill(info);
       return connection.abandonAsBroken();
     }
-    if (!told)
+    if (!said)
       terminal.stderr(`skep: the kernel process (pid ${info.pid}) is busy; waiting (Ctrl-C ends this)\n`);
-    told = true;
+    said = true;
   }
 }
 
@@ -147,10 +152,11 @@ async function replace(info: Info, status: Status, terminal: Terminal): Promise<
   terminal.stderr(
     `skep: the kernel process (pid ${status.pid}, skep ${status.version}) is of another build than this command; a new one is started. ${heldText(status)}\n`,
   );
+  told.add(info.token);
   await kill(info);
 }
 
-/** Dead processes that were told of. */
+/** Processes whose end was told of, by their tokens. */
 const told = new Set<string>();
 
 /** @param info of a process that does not listen any more */
