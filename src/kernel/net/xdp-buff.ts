@@ -222,7 +222,8 @@ export class XdpBuff implements RunContext {
 
   /** `bpf_xdp_adjust_tail`. */
   adjustTail(offset: number): number {
-    if (this.#frags.length > 0) return offset < 0 ? this.#shrinkFrags(-offset) : this.#growFrag(offset);
+    // The least number of 32 bits has no positive one, and shrinks nothing.
+    if (this.#frags.length > 0) return offset < 0 ? this.#shrinkFrags(-offset | 0) : this.#growFrag(offset);
     const end = this.dataEnd + offset;
     if (end > this.#hardEnd || end < this.data + ETH_HLEN) return EINVAL;
     if (offset > 0) this.#memory.fill(this.dataEnd as Addr, offset, 0);
