@@ -28,6 +28,7 @@ const SUITES = [
   'map-helpers',
   'memory',
   'bad-input',
+  'arena',
 ].map((name) => `test/contract/${name}.test.ts`);
 
 function runContract(): readonly Case[] {
