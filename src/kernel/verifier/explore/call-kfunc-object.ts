@@ -135,12 +135,20 @@ export function checkRefcounted(ex: Explorer, i: number, reg: RegState, meta: Kf
     );
   }
   if ((reg.type & NON_OWN_REF) === 0) meta.argOwning = true;
-  if (reg.btf === null || !has(recordOf(reg.btf, reg.btfId), 'refcount')) {
-    refuse(
-      ex,
-      `arg#${i} doesn't point to a type with bpf_refcount field`,
-      'the object does not count its references',
-      'add a struct bpf_refcount to it',
+  const record = reg.btf === null ? [] : recordOf(reg.btf, reg.btfId);
+  if (!has(record, 'refcount')) {
+    // Of types without any special field Linux has no record to look at, which it takes for a fault of its own.
+    const none = record.length === 0;
+    ex.refuse(
+      'bad-kfunc-argument',
+      none
+        ? "verifier bug: Couldn't find btf_record"
+        : `arg#${i} doesn't point to a type with bpf_refcount field`,
+      {
+        reason: 'the object does not count its references',
+        hint: 'add a struct bpf_refcount to it',
+        ...(none && { errno: 'EFAULT' }),
+      },
     );
   }
   meta.argBtf = reg.btf;
