@@ -1,37 +1,13 @@
 /** Several processors over one memory: what they count is exact, nothing is lost or repeated, and one comes to the same. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { Worker } from 'node:worker_threads';
-import { build } from 'esbuild';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { makeThread, threadOf } from '../../src/cli/run/threads.ts';
-import {
-  type CaptureCounts,
-  createKernel,
-  type EmbeddedKernel,
-  type ThreadMaker,
-} from '../../src/kernel/index.ts';
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { makeThread } from '../../src/cli/run/threads.ts';
+import { type CaptureCounts, createKernel, type EmbeddedKernel } from '../../src/kernel/index.ts';
 import { type LoadedObject, loadObject, parseObject } from '../../src/loader/index.ts';
 import { CaptureWriter, readCapture } from '../../src/pcap/index.ts';
+import { builtWorker } from './built-worker.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'skep-test-'));
-const built = join(folder, 'worker.mjs');
-
-/** The built command's thread; from source each thread compiles the kernel's TypeScript first. */
-const makeBuilt: ThreadMaker = () => threadOf(new Worker(built));
-
-beforeAll(async () => {
-  await build({
-    entryPoints: ['src/cli/run/worker.ts'],
-    outfile: built,
-    bundle: true,
-    format: 'esm',
-    platform: 'node',
-    logLevel: 'error',
-  });
-}, 120_000);
-afterAll(() => rmSync(folder, { recursive: true }));
+const { threads: makeBuilt } = builtWorker();
 
 const OBJECT = 'test/batch/processors.o';
 const CPUS = 3;

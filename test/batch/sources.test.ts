@@ -1,31 +1,14 @@
 /** Processors that read a capture by themselves: whoever has which packet, they come to what one processor does. */
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Worker } from 'node:worker_threads';
-import { build } from 'esbuild';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { mapContents } from '../../src/cli/run/contents.ts';
-import { threadOf } from '../../src/cli/run/threads.ts';
-import { type CaptureCounts, createKernel, type ThreadMaker } from '../../src/kernel/index.ts';
+import { type CaptureCounts, createKernel } from '../../src/kernel/index.ts';
 import { loadObject, parseObject } from '../../src/loader/index.ts';
 import { CaptureWriter } from '../../src/pcap/index.ts';
+import { builtWorker } from './built-worker.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'skep-test-'));
-const built = join(folder, 'worker.mjs');
-const threads: ThreadMaker = () => threadOf(new Worker(built));
-
-beforeAll(async () => {
-  await build({
-    entryPoints: ['src/cli/run/worker.ts'],
-    outfile: built,
-    bundle: true,
-    format: 'esm',
-    platform: 'node',
-    logLevel: 'error',
-  });
-}, 120_000);
-afterAll(() => rmSync(folder, { recursive: true }));
+const { folder, threads } = builtWorker();
 
 type Format = ConstructorParameters<typeof CaptureWriter>[0];
 
