@@ -9,11 +9,11 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { InputError } from '../src/base/error.ts';
-import { type Btf, BtfBuilder, parseBtf } from '../src/btf/index.ts';
+import { parseBtf } from '../src/btf/index.ts';
 import { createKernel } from '../src/kernel/index.ts';
 import { linuxStatus, openLinux } from '../src/linux/index.ts';
 import type { Kernel } from '../src/sys/index.ts';
-import { readObject } from '../test/linux/btf-tools.ts';
+import { loadableBtf, readObject } from '../test/linux/btf-tools.ts';
 import { DEFAULT_CORPORA } from './corpora.ts';
 
 const { values } = parseArgs({
@@ -44,35 +44,8 @@ function randomFrom(seed: number): (below: number) => number {
   };
 }
 
-/** A compiler's BTF as a loader hands it to the kernel: sections with sizes, no externs, parameters with names. */
-function loadable(btf: Btf): Uint8Array {
-  const builder = BtfBuilder.from(btf);
-  for (const id of btf.ids()) {
-    const type = btf.type(id);
-    if (type.kind === 'datasec') {
-      let size = 0;
-      const vars = type.vars
-        .filter((variable) => btf.kind(variable.type) === 'var')
-        .map((variable) => {
-          const placed = { ...variable, offset: size };
-          size += variable.size;
-          return placed;
-        });
-      builder.replace(id, { ...type, size: Math.max(size, 4), vars });
-    } else if ((type.kind === 'func' || type.kind === 'var') && type.linkage === 'extern') {
-      builder.replace(id, { ...type, linkage: 'static' });
-    } else if (type.kind === 'func_proto') {
-      const params = type.params.map((param, i) =>
-        param.type === 0 ? param : { ...param, name: param.name || `arg${i}` },
-      );
-      builder.replace(id, { ...type, params });
-    }
-  }
-  return builder.encode();
-}
-
 function seeds(): Uint8Array[] {
-  const found = [loadable(parseBtf(new Uint8Array(readFileSync(SHAPES)), SHAPES))];
+  const found = [loadableBtf(parseBtf(new Uint8Array(readFileSync(SHAPES)), SHAPES))];
   const folder = join(values.corpora, 'selftests-6.12');
   if (!existsSync(folder)) return found;
   const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((f) =>
@@ -82,7 +55,7 @@ function seeds(): Uint8Array[] {
     if (found.length > OBJECTS) break;
     try {
       const { btf } = readObject(join(folder, file));
-      const bytes = loadable(btf);
+      const bytes = loadableBtf(btf);
       if (bytes.length <= MOST_BYTES) found.push(bytes);
     } catch (error) {
       if (!(error instanceof InputError)) throw error;

@@ -3,7 +3,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Btf, type BtfExt, parseBtf, parseBtfExt } from '../../src/btf/index.ts';
+import { type Btf, BtfBuilder, type BtfExt, parseBtf, parseBtfExt } from '../../src/btf/index.ts';
 import { findSection, readBpfElf } from '../../src/elf/index.ts';
 
 export const VMLINUX = '/sys/kernel/btf/vmlinux';
@@ -39,4 +39,31 @@ export function readObject(path: string): { readonly btf: Btf; readonly ext: Btf
   if (!btf || !ext) throw new Error(`${path} has no BTF`);
   const types = parseBtf(btf.data, `${path}: section .BTF`, undefined, btf.offset);
   return { btf: types, ext: parseBtfExt(ext.data, `${path}: section .BTF.ext`, types, ext.offset) };
+}
+
+/** A compiler's BTF as a loader hands it to the kernel: sections with sizes, no externs, parameters with names. */
+export function loadableBtf(btf: Btf): Uint8Array {
+  const builder = BtfBuilder.from(btf);
+  for (const id of btf.ids()) {
+    const type = btf.type(id);
+    if (type.kind === 'datasec') {
+      let size = 0;
+      const vars = type.vars
+        .filter((variable) => btf.kind(variable.type) === 'var')
+        .map((variable) => {
+          const placed = { ...variable, offset: size };
+          size += variable.size;
+          return placed;
+        });
+      builder.replace(id, { ...type, size: Math.max(size, 4), vars });
+    } else if ((type.kind === 'func' || type.kind === 'var') && type.linkage === 'extern') {
+      builder.replace(id, { ...type, linkage: 'static' });
+    } else if (type.kind === 'func_proto') {
+      const params = type.params.map((param, i) =>
+        param.type === 0 ? param : { ...param, name: param.name || `arg${i}` },
+      );
+      builder.replace(id, { ...type, params });
+    }
+  }
+  return builder.encode();
 }

@@ -4,18 +4,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { InputError } from '../../src/base/error.ts';
-import {
-  type Btf,
-  BtfBuilder,
-  dumpC,
-  dumpRaw,
-  encodeBtf,
-  parseBtf,
-  rawType,
-  validateBtf,
-} from '../../src/btf/index.ts';
+import { type Btf, dumpC, dumpRaw, encodeBtf, parseBtf, rawType, validateBtf } from '../../src/btf/index.ts';
 import { linuxStatus, openLinux } from '../../src/linux/index.ts';
-import { compile, has, hasVmlinux, readObject, scratch, VMLINUX } from './btf-tools.ts';
+import { compile, has, hasVmlinux, loadableBtf, readObject, scratch, VMLINUX } from './btf-tools.ts';
 
 const SHAPES = join(import.meta.dirname, '../btf/shapes.c');
 const dir = scratch();
@@ -134,37 +125,10 @@ describe('BTF_LOAD', () => {
   const ready = linuxStatus().ok && clang !== undefined;
   const MUTATIONS = 4000;
 
-  /** An object's BTF as a loader hands it to the kernel: sections with sizes, no externs, parameters with names. */
-  function loadable(btf: Btf): Uint8Array {
-    const builder = BtfBuilder.from(btf);
-    for (const id of btf.ids()) {
-      const type = btf.type(id);
-      if (type.kind === 'datasec') {
-        let size = 0;
-        const vars = type.vars
-          .filter((variable) => btf.kind(variable.type) === 'var')
-          .map((variable) => {
-            const placed = { ...variable, offset: size };
-            size += variable.size;
-            return placed;
-          });
-        builder.replace(id, { ...type, size: Math.max(size, 4), vars });
-      } else if ((type.kind === 'func' || type.kind === 'var') && type.linkage === 'extern') {
-        builder.replace(id, { ...type, linkage: 'static' });
-      } else if (type.kind === 'func_proto') {
-        const params = type.params.map((param, i) =>
-          param.type === 0 ? param : { ...param, name: param.name || `arg${i}` },
-        );
-        builder.replace(id, { ...type, params });
-      }
-    }
-    return builder.encode();
-  }
-
   it.skipIf(!ready)(`accepts and rejects what we do, over ${MUTATIONS} changed BTFs`, () => {
     const object = join(dir.path, 'load.o');
     compile(clang!, SHAPES, object);
-    const original = loadable(readObject(object).btf);
+    const original = loadableBtf(readObject(object).btf);
     using kernel = openLinux();
     const linuxRejects = (btf: Uint8Array): string | undefined => {
       try {
