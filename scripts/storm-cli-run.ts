@@ -210,6 +210,10 @@ function right(argv: readonly string[], key: string, { code, stdout, stderr }: O
       );
     default:
       // Another client made it already.
-      return code === 0 || ([255, 239].includes(code ?? -1) && /File exists/.test(stderr));
+      return (
+        code === 0 ||
+        (code === 255 && /already exists/.test(stderr)) ||
+        (code === 239 && /File exists/.test(stderr))
+      );
   }
 }
