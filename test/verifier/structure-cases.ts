@@ -126,6 +126,8 @@ export const REFUSED: Record<string, readonly [Raw[], errno: string, problem: st
     'invalid module BTF object FD specified.',
   ],
   'read r12': [[[0xbf, 0, 12], EXIT], 'EINVAL', 'R12 is invalid'],
+  'jump on r13 and an unreadable register': [[[0x5e, 13, 5], R0, EXIT], 'EINVAL', 'R13 is invalid'],
+  'jump on an unreadable register and r13': [[[0x5e, 5, 13], R0, EXIT], 'EACCES', 'R5 !read_ok'],
   'load through r15': [[[0x61, 0, 15], EXIT], 'EINVAL', 'R15 is invalid'],
   'write r10': [[[0xb7, 10], R0, EXIT], 'EACCES', 'frame pointer is read only'],
   'jump over half of a ldimm64': [[[0x05, 0, 0, 1], [0x18], NEXT, R0, EXIT], 'EINVAL', 'unreachable insn 1'],

@@ -394,13 +394,17 @@ export class Explorer implements EqualityRules {
       }
       readReg(this, dst);
     }
-    // Of two registers the one that is read is looked at first.
+    // Of two registers the one that is read is looked at first; jumps read both, the left one first.
     const reads =
       form === 'ldx' ||
       form === 'stx' ||
       form === 'atomic' ||
       (known !== undefined && 'source' in known && known.source === 'reg');
-    if (found.code === 'bad-register' && found.field === 'dst' && reads) readReg(this, src);
+    if (found.code === 'bad-register') {
+      if (form === 'jmp') {
+        if (found.field === 'src') readReg(this, dst);
+      } else if (found.field === 'dst' && reads) readReg(this, src);
+    }
     return this.refuse(found.code as RejectCode, found.linux, { reason: found.problem });
   }
 
