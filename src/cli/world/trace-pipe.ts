@@ -40,7 +40,10 @@ export function followTracePipe(line: (line: string) => void): () => void {
   // A read that waits could not be ended: it is asked again and again.
   const timer = setInterval(read, PAUSE);
   read();
+  let reading = true;
   return () => {
+    if (!reading) return;
+    reading = false;
     clearInterval(timer);
     closeSync(fd);
   };

@@ -44,7 +44,7 @@ export function mapCreate(state: KernelState, attr: MapCreateAttr): Fd {
   });
   if (refusal) throw fail(call, refusal.errno, refusal.reason);
   if (attr.map_ifindex) {
-    throw fail(call, 'EINVAL', 'no device takes maps: map_ifindex is for hardware offload');
+    throw fail(call, 'EOPNOTSUPP', 'no device takes maps: map_ifindex is for hardware offload');
   }
   checkCapabilities(state, call, attr.map_type);
   const pattern = kind.ofMaps ? innerPattern(state, call, attr) : undefined;
