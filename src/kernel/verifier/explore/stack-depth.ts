@@ -5,10 +5,12 @@
  * @see kernel/bpf/verifier.c, check_max_stack_depth
  */
 
+import { CALL_CODE } from '../../../isa/opcodes.ts';
 import { LIMITS } from '../../../sys/limits.ts';
 import type { ProgType } from '../../../sys/tables.ts';
 import type { RejectCode, Verdict } from '../rejection.ts';
 import { type Draft, type DraftSubprogram, subprogramStarting } from '../structure/draft.ts';
+import { calleeSlot } from '../structure/subprograms.ts';
 import { kfuncFacts } from './call-kfunc.ts';
 
 /** Bytes that a tail call's callers may have on the stack when the target brings 512 more. */
@@ -180,15 +182,17 @@ function callSites(draft: Draft, sub: DraftSubprogram): CallSite[] {
   for (let idx = sub.start; idx < sub.end; idx++) {
     const insn = draft.insns[idx];
     const direct = insn?.kind === 'call';
-    let off: number | undefined;
     if (direct && kfuncFacts(draft, idx)?.throws) {
       sites.push({ idx, callee: THROW, direct });
       continue;
     }
-    if (direct && insn.target.kind === 'local') off = insn.target.off;
-    else if (insn?.kind === 'ldimm64' && insn.imm.kind === 'func') off = insn.imm.off;
-    if (off === undefined) continue;
-    sites.push({ idx, callee: subprogramStarting(draft, idx + off + 1), direct });
+    const target = calleeSlot(draft, idx);
+    if (target === undefined) continue;
+    sites.push({
+      idx,
+      callee: subprogramStarting(draft, target),
+      direct: draft.slots[idx]!.code === CALL_CODE,
+    });
   }
   return sites;
 }

@@ -28,8 +28,11 @@ function subprogram(start: number): DraftSubprogram {
   };
 }
 
-/** The slot that a local call or function address at `idx` names, or `undefined` when it is neither. */
-function callee({ slots }: Draft, idx: number): number | undefined {
+/**
+ * The slot that a local call or function address at `idx` names, or `undefined` when it is neither. Fields that must be zero
+ * are not asked: Linux looks at them only when a path comes there.
+ */
+export function calleeSlot({ slots }: Draft, idx: number): number | undefined {
   const { code, src, imm } = slots[idx]!;
   const form = FORMS[code]?.form;
   if (form === 'call' && src === PSEUDO_CALL) return idx + imm + 1;
@@ -41,7 +44,7 @@ export function findSubprograms(draft: Draft): Verdict {
   const { slots, count, environment } = draft;
   const starts = new Set([0]);
   for (let idx = 0; idx < count; idx++) {
-    const target = callee(draft, idx);
+    const target = calleeSlot(draft, idx);
     const kfunc = FORMS[slots[idx]!.code]?.form === 'call' && slots[idx]!.src === PSEUDO_KFUNC_CALL;
     if (target === undefined && !kfunc) continue;
     if (!environment.capabilities.bpf) {
