@@ -44,7 +44,9 @@ export function mapCreate(state: KernelState, attr: MapCreateAttr): Fd {
   });
   if (refusal) throw fail(call, refusal.errno, refusal.reason);
   if (attr.map_ifindex) {
-    throw fail(call, 'EOPNOTSUPP', 'no device takes maps: map_ifindex is for hardware offload');
+    const device = attr.map_ifindex;
+    if (!state.hasDevice(device)) throw fail(call, 'EINVAL', `there is no network device ${device}`);
+    throw fail(call, 'EOPNOTSUPP', 'the device takes no maps: map_ifindex is for hardware offload');
   }
   checkCapabilities(state, call, attr.map_type);
   const pattern = kind.ofMaps ? innerPattern(state, call, attr) : undefined;
