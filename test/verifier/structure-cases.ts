@@ -127,6 +127,7 @@ export const REFUSED: Record<string, readonly [Raw[], errno: string, problem: st
   ],
   'read r12': [[[0xbf, 0, 12], EXIT], 'EINVAL', 'R12 is invalid'],
   'jump on r13 and an unreadable register': [[[0x5e, 13, 5], R0, EXIT], 'EINVAL', 'R13 is invalid'],
+  'jump on r13 and r14': [[[0xbd, 13, 14], R0, EXIT], 'EINVAL', 'R13 is invalid'],
   'jump on an unreadable register and r13': [[[0x5e, 5, 13], R0, EXIT], 'EACCES', 'R5 !read_ok'],
   'nine functions deep, by a call with a reserved field that is never reached': [
     [

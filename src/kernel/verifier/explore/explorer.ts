@@ -385,7 +385,7 @@ export class Explorer implements EqualityRules {
     const form = known?.form;
     if (found.code === 'reserved-field' && (form === 'ld_abs' || form === 'ld_ind')) checkLoadsPackets(this);
     // What a jump compares is looked at before the rest of it.
-    if (found.code === 'reserved-field' && form === 'jmp') {
+    if (form === 'jmp' && (found.code === 'reserved-field' || found.code === 'bad-register')) {
       if (dst > FP) {
         this.refuse('bad-register', `R${dst} is invalid`, {
           reason: 'registers are r0 to r10',
@@ -394,17 +394,13 @@ export class Explorer implements EqualityRules {
       }
       readReg(this, dst);
     }
-    // Of two registers the one that is read is looked at first; jumps read both, the left one first.
+    // Of two registers the one that is read is looked at first.
     const reads =
       form === 'ldx' ||
       form === 'stx' ||
       form === 'atomic' ||
       (known !== undefined && 'source' in known && known.source === 'reg');
-    if (found.code === 'bad-register') {
-      if (form === 'jmp') {
-        if (found.field === 'src') readReg(this, dst);
-      } else if (found.field === 'dst' && reads) readReg(this, src);
-    }
+    if (found.code === 'bad-register' && found.field === 'dst' && reads) readReg(this, src);
     return this.refuse(found.code as RejectCode, found.linux, { reason: found.problem });
   }
 

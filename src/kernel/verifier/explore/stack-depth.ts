@@ -5,7 +5,7 @@
  * @see kernel/bpf/verifier.c, check_max_stack_depth
  */
 
-import { CALL_CODE } from '../../../isa/opcodes.ts';
+import { FORMS } from '../../../isa/opcodes.ts';
 import { LIMITS } from '../../../sys/limits.ts';
 import type { ProgType } from '../../../sys/tables.ts';
 import type { RejectCode, Verdict } from '../rejection.ts';
@@ -191,7 +191,7 @@ function callSites(draft: Draft, sub: DraftSubprogram): CallSite[] {
     sites.push({
       idx,
       callee: subprogramStarting(draft, target),
-      direct: draft.slots[idx]!.code === CALL_CODE,
+      direct: FORMS[draft.slots[idx]!.code]?.form === 'call',
     });
   }
   return sites;
